@@ -106,7 +106,8 @@ func merge(com *certs.Committee, answers []*p2p.Scores) []Seen {
 	return out
 }
 
-// verdict returns the outcome with the most weight among the good ones, or among the bad ones if those have more than half.
+// verdict returns the outcome with the most weight among the good ones, or among the bad ones if those have more than
+// half.
 func verdict(votes [7]int) (best int) {
 	good := votes[1] + votes[2]
 	bad := votes[3] + votes[4] + votes[5] + votes[6]

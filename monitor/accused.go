@@ -1,6 +1,7 @@
 package monitor
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"time"
@@ -10,6 +11,15 @@ import (
 	"walrus/monitor/round"
 	"walrus/p2p"
 )
+
+// silence has what a Watch does about accusations of silence.
+type silence struct {
+	wake    chan struct{} // constant: a seed may be missing
+	accused chan struct{} // constant: this node is said to be silent
+	silent  uint64        // guarded by mu of the Watch: the newest round for which it is
+	// relay answers p2p.RoundBackend.Relay, guarded by mu of the Watch; nil: this process relays nothing.
+	relay func(ctx context.Context, from peer.ID, number uint64, accuser peer.ID) error
+}
 
 // poke wakes whoever waits for c, a channel with room for one.
 func poke(c chan struct{}) {
@@ -55,8 +65,8 @@ func (r *Rebutter) accusers(number uint64) (list []round.Monitor, nodes []round.
 	return list, w.view.nodes
 }
 
-// appealTime returns the time to appeal against what came so far: the others who accuse have attested, too, and everybody
-// can know the seed.
+// appealTime returns the time to appeal against what came so far: the others who accuse have attested by then, and
+// everybody can know the seed.
 func (r *Rebutter) appealTime() time.Time {
 	w := r.watch
 	w.mu.Lock()

@@ -48,7 +48,8 @@ const (
 	relaysAtOnce = 8
 	// appealsTime bounds the appeals of one round.
 	appealsTime = time.Minute
-	// blobTries bounds the blobs that a relayed probe asks for, one after the other: a node may lack one for a good reason.
+	// blobTries bounds the blobs that a relayed probe asks for, one after the other: a node may lack one for a good
+	// reason.
 	blobTries = 4
 )
 

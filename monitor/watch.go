@@ -66,29 +66,22 @@ type Config struct {
 // used concurrently.
 type Watch struct {
 	pace
-	cfg     Config // constant, as the next six
+	cfg     Config // constant, as the next four
 	network certs.NetworkID
 	self    round.Key
 	db      *database
 	risks   *risks
-	wake    chan struct{} // a seed may be missing
-	accused chan struct{} // this node is said to be silent
 
-	mu      sync.Mutex
-	book    *round.Book                         // guarded by mu, as the rest
-	view    *view                               // nil before the ledger was read
-	views   map[uint32]*view                    // of the last epochs
-	recent  map[uint64]*recent                  // rounds not folded yet
-	state   state                               // persisted after each folded round
+	mu   sync.Mutex
+	book *round.Book // guarded by mu, as the rest
+	tallies
 	hour    *hourRecord                         // of state.Hour; nil: not loaded
 	unsent  []pair                              // messages to write
 	publish func(context.Context, []byte) error // nil before Run
 	closed  bool
-	faults  map[faultKey]EvidenceInfo // kept lately
-	ahead   time.Duration             // this machine's clock before the network's
-	silent  uint64                    // the newest round for which this node is said to be silent
-	// relay answers p2p.RoundBackend.Relay; nil: this process relays nothing.
-	relay func(ctx context.Context, from peer.ID, number uint64, accuser peer.ID) error
+	silence
+	faults map[faultKey]EvidenceInfo // kept lately
+	ahead  time.Duration             // this machine's clock before the network's
 }
 
 // Open opens the database of a Watch and reads what it kept. It reads no ledger yet. Close releases it.
@@ -102,9 +95,9 @@ func Open(cfg Config) (*Watch, error) {
 	}
 	w := &Watch{
 		cfg: cfg, network: cfg.Genesis.NetworkID(), self: self,
-		pace:   pace{round.Length(cfg.Genesis.EpochDuration, len(cfg.Genesis.Members))},
-		recent: map[uint64]*recent{}, views: map[uint32]*view{}, faults: map[faultKey]EvidenceInfo{},
-		wake: make(chan struct{}, 1), accused: make(chan struct{}, 1),
+		pace:    pace{round.Length(cfg.Genesis.EpochDuration, len(cfg.Genesis.Members))},
+		tallies: tallies{recent: map[uint64]*recent{}, views: map[uint32]*view{}}, faults: map[faultKey]EvidenceInfo{},
+		silence: silence{wake: make(chan struct{}, 1), accused: make(chan struct{}, 1)},
 	}
 	w.book = round.NewBook(w.network, w.length, w.checkRebuttal)
 	if w.db, err = openDatabase(cfg.Dir, cfg.Logger); err != nil {
@@ -159,7 +152,7 @@ func (w *Watch) validate(_ context.Context, _ peer.ID, data []byte) (p2p.Verdict
 	d := w.book.Step(w.nowLocked(), data)
 	events := w.take(&d, data)
 	w.mu.Unlock()
-	w.tell(events)
+	w.cfg.tell(events)
 	switch d.Verdict {
 	case round.Accept:
 		return p2p.Accept, d.Proof
@@ -215,14 +208,14 @@ func (w *Watch) Run(ctx context.Context, topic *p2p.Topic) error {
 			w.cfg.Logger.Warn("what monitors say cannot be followed", "err", err)
 			told = true
 		}
-		w.rest(ctx, w.until(err != nil))
+		w.rest(ctx, w.until(w.now(), err != nil))
 	}
 	return <-ended
 }
 
 // rest waits for d. Meanwhile it reads seeds as soon as accusations need them.
 func (w *Watch) rest(ctx context.Context, d time.Duration) {
-	for end := time.Now().Add(d); !pause.Until(ctx, time.Until(end), w.wake) && ctx.Err() == nil; {
+	for end := time.Now().Add(d); !pause.Until(ctx, time.Until(end), w.silence.wake) && ctx.Err() == nil; {
 		if now := w.now(); now.Before(w.start(round.Number(now, w.length)).Add(w.settle())) {
 			continue // not everybody can know the seed yet; the next step comes when they can
 		}
@@ -234,13 +227,11 @@ func (w *Watch) rest(ctx context.Context, d time.Duration) {
 }
 
 // until is the pause to the next step: shortly after the next round begins, or soon after an error.
-func (w *Watch) until(failed bool) time.Duration {
+func (p pace) until(now time.Time, failed bool) time.Duration {
 	if failed {
-		return min(w.length, settle)
+		return min(p.length, settle)
 	}
-	now := w.now()
-	next := round.Start(round.Number(now, w.length)+1, w.length).Add(w.settle())
-	return next.Sub(now)
+	return p.start(round.Number(now, p.length) + 1).Add(p.settle()).Sub(now)
 }
 
 // step reads the ledger, folds what is over, writes, and removes what is too old.

@@ -42,7 +42,7 @@ const (
 // never blocks those who tell it something.
 type alarms struct {
 	log    *slog.Logger // constant, as are the next five
-	keeper *keeper.Keeper
+	keeper examiner
 	sender *alert.Sender
 	files  *alert.Files // nil: nothing is kept on the disk
 	facts  chan any     // monitor.Event, keeper.Loss, proof
@@ -60,13 +60,21 @@ type alarms struct {
 	found map[shards.BlobID]foundLoss
 }
 
-// foundLoss is what the node has found itself.
+// foundLoss holds a loss until evidence has come, or its time is over.
 type foundLoss struct {
 	fact alert.Fact
 	at   time.Time
 }
 
-// alarmParts is what alarms uses of the node.
+// examiner looks after the slivers of a node. *keeper.Keeper implements it.
+type examiner interface {
+	// Examine reads a sliver and begins to repair it if need be. Errors are temporary.
+	Examine(ctx context.Context, s keeper.Sliver) (keeper.Finding, error)
+	// Settled reports whether a sliver is stored, or not owed.
+	Settled(s keeper.Sliver) bool
+}
+
+// alarmParts has the other parts of the node that alarms uses.
 type alarmParts struct {
 	self     peer.ID
 	height   func() uint64
@@ -290,12 +298,12 @@ func (a *alarms) convicted(ctx context.Context, wg *sync.WaitGroup, p proof) {
 		f.Cause, f.Symbol = alert.Missing, asked(p.evidence, v.Sliver)
 	}
 	f.Detail = map[keeper.Finding]string{
-		keeper.Sound:   "what is stored of it now is right",
+		keeper.Sound:   "it has been stored again since",
 		keeper.Gone:    "it is not stored, and is being repaired from other nodes",
 		keeper.Damaged: "what was stored of it was not right, and is being repaired from other nodes",
 	}[found]
 	if found == keeper.Sound && f.Cause == alert.Wrong {
-		f.Detail += ": suspect the memory, the disk's controller, or the program"
+		f.Detail = "what is stored of it now is right: suspect the memory, the disk's controller, or the program"
 	}
 	a.mu.Lock()
 	delete(a.found, f.Blob) // the operator is told with the evidence

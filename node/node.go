@@ -29,7 +29,7 @@ import (
 
 // Node is a storage node.
 type Node struct {
-	cfg        Config // constant after New, as are the next fifteen
+	cfg        Config // constant after New, as the next ones to committees
 	log        *slog.Logger
 	started    time.Time
 	store      *store.Store

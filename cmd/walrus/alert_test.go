@@ -106,7 +106,8 @@ func TestAlerts(t *testing.T) {
 	}
 }
 
-// awaitProbes waits until the monitor beside node i has asked questions: it asks for no blob that is younger than a minute.
+// awaitProbes waits until the monitor beside node i has asked questions: it asks for no blob that is younger than a
+// minute.
 func (c *cluster) awaitProbes(i int) {
 	c.t.Helper()
 	poll := time.NewTicker(time.Second)
@@ -120,7 +121,7 @@ func (c *cluster) awaitProbes(i int) {
 			c.t.Logf("probed %v after the store", time.Since(start).Round(time.Second))
 			return
 		}
-		if time.Since(start) > 3*time.Minute {
+		if time.Since(start) > 5*time.Minute {
 			c.t.Fatalf("node %d probes nothing: %+v", i, s)
 		}
 	}
@@ -179,8 +180,8 @@ func tear(t *testing.T, dir string) {
 	}
 }
 
-// deleteSlivers deletes all slivers of a blob in the store of a stopped node, and makes the store's count of its records
-// right again, so that the node believes that it has everything.
+// deleteSlivers deletes all slivers of a blob in the store of a stopped node, and makes the store's count of its
+// records right again, so that the node believes that it has everything.
 func (c *cluster) deleteSlivers(i int, id shards.BlobID) map[sliverKey]bool {
 	c.t.Helper()
 	s, err := store.Open(store.Default(filepath.Join(c.net.Homes[i], "store")))
@@ -221,8 +222,8 @@ func (c *cluster) deleteSlivers(i int, id shards.BlobID) map[sliverKey]bool {
 	return keys
 }
 
-// wantAlert waits for the alert of a node and checks that it is true. damaged has the slivers that are; with nil, all of
-// the node are, and a monitor's evidence must come with the alert and convict the node.
+// wantAlert waits for the alert of a node and checks that it is true. damaged has the slivers that are; with nil, all
+// of the node are, and a monitor's evidence must come with the alert and convict the node.
 func (c *cluster) wantAlert(h *hook, i int, id shards.BlobID, damaged map[sliverKey]bool, start time.Time) {
 	c.t.Helper()
 	a := h.next(c.t, c.name(i), alertLimit)
@@ -495,7 +496,11 @@ func (c *cluster) putFault(i int, evidence []byte) {
 
 func (c *cluster) tryFault(i int, evidence []byte) error {
 	c.t.Helper()
-	h := c.hostOf(nil, nil)
+	_, key, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	h := c.hostOf(key, nil)
 	defer func() { _ = h.Close() }()
 	info, err := peer.AddrInfoFromString(c.net.Addresses[i])
 	if err != nil {

@@ -33,14 +33,15 @@ that is no fault of the node.
 "seen":{"outcome","durability","reachability","speed","monitors"}}],"monitored"}. A score of -1 is unknown. "seen" is left out for a
 node of which nothing is known, and "monitored" is false if nothing is known of any.`,
 		Args: args(cobra.NoArgs, "no arguments"),
-		RunE: func(c *cobra.Command, _ []string) error { return a.health(c.Context()) },
+		RunE: func(c *cobra.Command, _ []string) error { return health(c.Context(), a) },
 	}
 }
 
 // errUnhealthy is returned by health if a node does not serve or lacks slivers.
 var errUnhealthy = errors.New("not all nodes are healthy")
 
-func (a *app) health(ctx context.Context) (err error) {
+// health prints the health of every node.
+func health(ctx context.Context, a *app) (err error) {
 	ctx, s, err := a.open(ctx, askTimeout)
 	if err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"walrus/alert"
 	"walrus/clientnode"
 	"walrus/compose"
 	"walrus/config"
@@ -27,7 +28,7 @@ added to the genesis before the network starts (walrus genesis add). Then run th
 		Example: "  walrus node init --home /var/lib/walrus --network example-net > alpha.yaml\n" +
 			"  walrus node run --home /var/lib/walrus\n  walrus node status --home /var/lib/walrus",
 	})
-	c.AddCommand(nodeInitCommand(a), nodeRunCommand(a), nodeStatusCommand(a), nodeAlertsCommand(a), nodeTestAlertCommand(a))
+	c.AddCommand(nodeInitCommand(a), nodeRunCommand(a), nodeStatusCommand(a), nodeAlertsCommand(alertApp{a}), nodeTestAlertCommand(alertApp{a}))
 	return c
 }
 
@@ -163,7 +164,8 @@ The keys in FOLDER prove that you operate the node: only you see where its files
   walrus node status --home /var/lib/walrus
 
 --json prints {"nodeId","nodeName","address","state","epoch","ledgerHeight","ledger","version","shards","blobs","slivers","owed","corrupt",
-"repairedPerHour","repairSecondsLeft","diskBytes","diskLimit","diskFree","diskReserve","refuses","uptimeSeconds","peers","reach","clockAheadSeconds","incidents"}.
+"repairedPerHour","repairSecondsLeft","diskBytes","diskLimit","diskFree","diskReserve","refuses","uptimeSeconds","peers","reach","clockAheadSeconds","incidents",
+"alertsFiring"}. "alertsFiring" lists the causes of trouble that is not over; walrus node alerts tells more.
 "repairedPerHour" and "repairSecondsLeft" are present while slivers are owed and some have been rebuilt lately.
 "refuses" is present while the node takes no new data, and gives the reason. "clockAheadSeconds" is present if the node's
 clock differs from the others'; a negative number means that it is behind. "reach" tells how others reach the node: the best
@@ -226,6 +228,12 @@ func (a *app) nodeStatus(ctx context.Context, home string) error {
 		{"slivers", r.sliversText()},
 		{"disk", r.diskText()},
 	}
+	alerts, err := loadAlerts(conf)
+	if err != nil {
+		return err
+	}
+	r.AlertsFiring = alerts.Firing
+	rows = append(rows, alertsRow(&alerts))
 	if r.Refuses != "" {
 		rows = append(rows, []string{"new data", "refused: " + r.Refuses})
 	}
@@ -258,6 +266,7 @@ type nodeStatusReport struct {
 	Address  string `json:"address"`
 	Shards   []int  `json:"shards"`
 	nodeState
+	AlertsFiring []alert.Cause `json:"alertsFiring"`
 }
 
 func absolute(path string) string {

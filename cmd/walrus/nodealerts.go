@@ -13,7 +13,10 @@ import (
 	"walrus/config"
 )
 
-func nodeAlertsCommand(a *app) *cobra.Command {
+// alertApp runs the commands about the alerts of a node.
+type alertApp struct{ *app }
+
+func nodeAlertsCommand(a alertApp) *cobra.Command {
 	var home string
 	c := &cobra.Command{
 		Use:   "alerts --home FOLDER",
@@ -29,7 +32,7 @@ node.yaml had them first. An alert names the sliver, the monitor that saw it, an
 "axis","sliver","row","column","monitor","evidence","further"}]}. The causes are missing, wrong and unreachable, the states firing and
 recovered.`,
 		Args: args(cobra.NoArgs, "no arguments"),
-		RunE: func(*cobra.Command, []string) error { return a.nodeAlerts(home) },
+		RunE: func(*cobra.Command, []string) error { return a.show(home) },
 	}
 	homeFlag(c, &home)
 	return c
@@ -62,7 +65,7 @@ func loadAlerts(conf *config.Node) (alertsReport, error) {
 	return r, nil
 }
 
-func (a *app) nodeAlerts(home string) error {
+func (a alertApp) show(home string) error {
 	conf, err := config.LoadNode(home)
 	if err != nil {
 		return err
@@ -97,7 +100,7 @@ func alertsRow(r *alertsReport) []string {
 // errTestAlert is returned by node test-alert if a way does not work.
 var errTestAlert = errors.New("not all alerts were delivered")
 
-func nodeTestAlertCommand(a *app) *cobra.Command {
+func nodeTestAlertCommand(a alertApp) *cobra.Command {
 	var home string
 	c := &cobra.Command{
 		Use:   "test-alert --home FOLDER",
@@ -110,7 +113,7 @@ address of a webhook. The exit code is 0 only if every way has worked.
 
 --json prints {"ok","ways":[{"way","ok","error","seconds"}]}. The ways are webhook, command and mail.`,
 		Args: args(cobra.NoArgs, "no arguments"),
-		RunE: func(c *cobra.Command, _ []string) error { return a.nodeTestAlert(c.Context(), home) },
+		RunE: func(c *cobra.Command, _ []string) error { return a.test(c.Context(), home) },
 	}
 	homeFlag(c, &home)
 	return c
@@ -129,7 +132,7 @@ type testAlertOfWay struct {
 	Seconds float64 `json:"seconds"`
 }
 
-func (a *app) nodeTestAlert(ctx context.Context, home string) error {
+func (a alertApp) test(ctx context.Context, home string) error {
 	conf, err := config.LoadNode(home)
 	if err != nil {
 		return err

@@ -252,7 +252,10 @@ func monitorRow(m *MonitorInfo, now time.Time, bars *strip) []cell {
 		last = when(m.At)
 	}
 	state, note := monitorNote(m, now)
-	saw := cell{Text: countsText(&m.Counts), Wide: true}
+	saw := text("–")
+	if n := m.Counts.Sum(); n > 0 {
+		saw = text(fmt.Sprintf("%d of %d", n-m.Counts.Timeout-m.Counts.Unreachable, n))
+	}
 	seen := cell{Strip: bars}
 	if bars == nil {
 		seen = text("no data")

@@ -45,7 +45,7 @@ func TestMonitorPages(t *testing.T) {
 		"no data", "840 ms", "71.3", "unreachable", `<path class="missing" d="M`, "each lasts 10 min", `class="strip" viewBox="0 0 48 12"`,
 		"From <time", "Show <a href=\"/explorer/monitors?span=month\">the last 30 days",
 		`aria-label="node-3 in the last 48 hours, rounds: `, `href="/v1/monitor"`, `aria-current="page">Monitors</a>`, `aria-current="page">Nodes</a>`)
-	has(t, h, "/explorer/seen", "no bond: does not count", "14.00 %", "first those that node-0 reached", "Each bar is one of 7 nodes",
+	has(t, h, "/explorer/seen", "no bond: does not count", "14.00 %", "first those that node-0 reached", "Each bar is one of 7 nodes", "4 of 5",
 		`class="strip" viewBox="0 0 7 12"`, `<bdi>no data</bdi>`, `href="/v1/monitor/matrix"`, "Round 2\u202f930\u202f112 began")
 	if strings.Index(body, ">node-3<") > strings.Index(body, ">node-0<") {
 		t.Error("nodes in trouble do not come first")
@@ -54,7 +54,7 @@ func TestMonitorPages(t *testing.T) {
 		t.Error("a network that is whole is called split")
 	}
 	has(t, h, "/explorer/monitors?span=month", `class="strip" viewBox="0 0 90 12"`, "Each bar is 8 hours", `?span=days">the last 48 hours`)
-	has(t, h, "/explorer/monitors/node-3", "In trouble:", "missing in the last round", "durability</span>", "round trip</span>", "node-3, as monitors saw it",
+	has(t, h, "/explorer/monitors/node-3", "In trouble.", "In the last round it was missing", "durability</span>", "round trip</span>", "node-3, as monitors saw it",
 		`href="/v1/monitor/evidence/`, `download="evidence-0000000000000000.json"`, "walrus monitor verify FILE", "primary sliver 3", "secondary sliver 96, symbol 41",
 		`/v1/monitor/badge/`+peerName(3)+`.svg`, "the last week", `class="line third"`, "11 h", "<li>100</li>", "<b>2\u202f930\u202f112</b>")
 	has(t, h, "/explorer/monitors/"+peerName(2), "No data.", "This does not mean that all is well")

@@ -83,7 +83,7 @@ func (m monitoring) seen(r *http.Request) (string, view, error) {
 	if all.ref != nil {
 		v.Columns += ", first those that " + nameOf(&all.ref.MonitorInfo) + " reached"
 	}
-	v.Monitors = table{Name: "Monitors, and what they saw", ID: "monitor-table", Cols: cols("Monitor", "Kind", "Weight#", "Last round", "Nodes", "What it saw")}
+	v.Monitors = table{Name: "Monitors, and what they saw", ID: "monitor-table", Cols: cols("Monitor", "Kind", "Weight#", "Last round", "Nodes that answered#", "What it saw")}
 	for _, one := range list[v.Pages.First:v.Pages.Last] {
 		var bars *strip
 		if row := all.rows[one.Peer]; row != nil && one.Fresh {

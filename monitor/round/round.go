@@ -30,8 +30,8 @@ const (
 	asking = 80
 )
 
-// Length returns the length of the rounds of a network, in whole seconds. It follows from the genesis: the duration of an
-// epoch, and the number of the first members.
+// Length returns the length of the rounds of a network, in whole seconds. It follows from the genesis: the duration of
+// an epoch, and the number of the first members.
 func Length(epoch time.Duration, members int) time.Duration {
 	members = min(members, int(MaxLength/PerMember))
 	return min(max(min(epoch/PerEpoch, time.Duration(members)*PerMember).Truncate(time.Second), MinLength), MaxLength)
