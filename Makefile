@@ -57,8 +57,11 @@ soak: ## fill a small disk again and again; 1000 SIGKILLs under a mixed load, ki
 hostile: build ## let strangers attack seven processes and print what they achieve; some 5 minutes
 	@scripts/hostile.sh
 
-sim: ## compare a million operations of the ledger's rules with a model; some minutes
+sim: ## compare a million operations of the ledger's rules with a model; simulate hostile monitors; some minutes
 	@go test ./ledger/machine -count=1 -run 'TestModel$$' -model.ops=1000000 -timeout 120m -v
+	@go test ./monitor/round -count=1 -run 'TestReplay$$' -round.seeds=10000 -timeout 60m -v
+	@go test ./monitor/score -count=1 -run 'Test(Hostile|Whitewash|MajorityOfSample|SlowNodes|Partition|Unbonded|Replay)$$' \
+	  -sim.rounds=1000 -sim.days=1000 -sim.seeds=10000 -timeout 60m -v
 
 fuzz: ## run every fuzz target for FUZZTIME (10s)
 	@go list ./... | while read -r pkg; do \

@@ -25,7 +25,7 @@ type Config struct {
 	MailServer string
 }
 
-// DefaultMailServer is where a local mail server listens.
+// DefaultMailServer: local mail servers listen there.
 const DefaultMailServer = "localhost:25"
 
 const (

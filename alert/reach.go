@@ -1,8 +1,8 @@
 package alert
 
-// unreachableRounds: after so many rounds in a row in which monitors could not reach the node, it counts as
+// UnreachableRounds: after so many rounds in a row in which monitors could not reach the node, it counts as
 // unreachable. Shorter outages are restarts and upgrades.
-const unreachableRounds = 3
+const UnreachableRounds = 3
 
 // Reach follows whether monitors reach the node, round by round. It is pure. The zero Reach has heard of no round.
 type Reach struct {
@@ -12,7 +12,7 @@ type Reach struct {
 }
 
 // Round takes the outcome of a round by the weighted median, and reports what became of it: down after
-// unreachableRounds in a row, and up with the first good round after that. Rounds without data are not told: they
+// UnreachableRounds in a row, and up with the first good round after that. Rounds without data are not told: they
 // neither count nor break a row. Old and repeated rounds are ignored.
 func (r *Reach) Round(number uint64, reached bool) (down, up bool) {
 	if number <= r.last {
@@ -23,7 +23,7 @@ func (r *Reach) Round(number uint64, reached bool) (down, up bool) {
 		up, r.bad, r.told = r.told, 0, false
 		return false, up
 	}
-	if r.bad++; r.bad >= unreachableRounds && !r.told {
+	if r.bad++; r.bad >= UnreachableRounds && !r.told {
 		r.told = true
 		return true, false
 	}

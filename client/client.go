@@ -55,6 +55,8 @@ type Swarm struct {
 	Checker
 	// Pins are asked for blobs that the committee does not have or does not give. Default nil: they are not.
 	Pins Pins
+	// Rounds are asked what monitors saw. Default nil: nobody is.
+	Rounds Rounds
 }
 
 // Dialer connects to nodes. *dht.DHT implements it.

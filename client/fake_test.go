@@ -121,7 +121,7 @@ func newFake(t testing.TB, nodes, n int) (*fakeSwarm, *Client) {
 func (f *fakeSwarm) client(key ed25519.PrivateKey) *Client {
 	cfg := Default()
 	cfg.TempDir = f.t.TempDir()
-	return New(cfg, Swarm{f, f, f, f, nil}, f.chain, f.chain.Payer(key), slog.New(slog.DiscardHandler))
+	return New(cfg, Swarm{f, f, f, f, nil, nil}, f.chain, f.chain.Payer(key), slog.New(slog.DiscardHandler))
 }
 
 func newKey(t testing.TB) ed25519.PrivateKey {

@@ -17,8 +17,10 @@ import (
 
 // Health reports the state of every node of the committee.
 type Health struct {
-	OK    bool // every node serves and holds all its slivers
+	OK    bool // every node serves and holds all its slivers, and monitors saw none fail in the last round
 	Nodes []NodeHealth
+	// Monitored: monitors run, and nodes have heard of them.
+	Monitored bool
 }
 
 // serving is the state that a fully working node reports.
@@ -34,6 +36,7 @@ type NodeHealth struct {
 	Shards    []int // assigned by the committee
 	Reachable bool
 	Status    p2p.NodeStatus // zero if the node was not reachable
+	Seen      Seen           // what monitors saw
 	OK        bool
 	Why       string // the reason if OK is false
 }
@@ -46,6 +49,7 @@ func (c *Client) Health(ctx context.Context) (*Health, error) {
 	}
 	members := com.Members()
 	h := &Health{OK: true, Nodes: make([]NodeHealth, len(members))}
+	heard := make([]*p2p.Scores, len(members))
 	var g errgroup.Group
 	for i := range members {
 		g.Go(func() error {
@@ -61,6 +65,14 @@ func (c *Client) Health(ctx context.Context) (*Health, error) {
 			}
 			if n.Reachable = err == nil; !n.Reachable {
 				n.Why = reason(err)
+				return nil
+			}
+			if c.nodes.Rounds != nil {
+				ctx, cancel := context.WithTimeout(ctx, askTimeout)
+				defer cancel()
+				if s, err := c.nodes.Rounds.Scores(ctx, n.Node); err == nil { // else the node hears no monitors
+					heard[i] = &s
+				}
 			}
 			return nil
 		})
@@ -73,6 +85,10 @@ func (c *Client) Health(ctx context.Context) (*Health, error) {
 		if n.Reachable {
 			n.Why = unwell(com, n, known)
 		}
+	}
+	h.believe(com, heard)
+	for i := range h.Nodes {
+		n := &h.Nodes[i]
 		n.OK = n.Why == ""
 		h.OK = h.OK && n.OK
 	}

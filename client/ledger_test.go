@@ -351,7 +351,7 @@ func TestChangeRefuses(t *testing.T) {
 	if rec, err := c.Record(t.Context(), permanent); err != nil || len(rec.Attributes) != 1 || rec.Attributes[0].Value != "x" {
 		t.Errorf("record %+v, %v", rec, err)
 	}
-	reader := New(c.cfg, Swarm{f, f, f, f, nil}, f.chain, nil, c.log)
+	reader := New(c.cfg, Swarm{f, f, f, f, nil, nil}, f.chain, nil, c.log)
 	if _, err := reader.Burn(t.Context(), permanent); !errors.Is(err, ErrNoWallet) {
 		t.Errorf("burn without a wallet: %v", err)
 	}

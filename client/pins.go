@@ -27,9 +27,6 @@ const (
 	maxPinners = 20
 	// findPinners bounds the search for them.
 	findPinners = 3 * time.Second
-	// firstPinners are asked for the metadata at once; another one is asked each time that metadataHedge passes.
-	firstPinners  = 2
-	metadataHedge = 500 * time.Millisecond
 	// noPinners: for this long after nobody was found, a blob is not looked for again.
 	noPinners = 5 * time.Second
 	// liarMemory: for this long after it served wrong bytes, a pinner is not asked.
@@ -100,63 +97,19 @@ func (p *pinners) find(ctx context.Context, params shards.Params, id shards.Blob
 // metadata asks pinners for the metadata, a few at a time, until one gives it.
 func (p *pinners) metadata(ctx context.Context, params shards.Params, id shards.BlobID, peers []peer.ID) *pinned {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
-	type answer struct {
-		who  int
-		meta *shards.Metadata
-		err  error
-	}
-	answers := make(chan answer, len(peers))
-	var all sync.WaitGroup
-	defer all.Wait()
 	defer cancel()
-	ask := func(who int) {
-		all.Go(func() {
-			meta, err := p.askMetadata(ctx, params, id, peers[who])
-			answers <- answer{who, meta, err}
-		})
-	}
 	out := &pinned{peers: peers}
-	asked, answered := 0, 0
-	more := func() {
-		if asked < len(peers) {
-			ask(asked)
-			asked++
+	who, _, meta := gather.Metadata(ctx, params, id, len(peers), func(ctx context.Context, i int) ([]byte, error) {
+		if err := p.Connect(ctx, peers[i]); err != nil {
+			return nil, err
 		}
-	}
-	for range firstPinners {
-		more()
-	}
-	tick := time.NewTicker(metadataHedge)
-	defer tick.Stop()
-	for answered < len(peers) {
-		select {
-		case a := <-answers:
-			answered++
-			if a.err == nil {
-				out.meta = a.meta
-				peers[0], peers[a.who] = peers[a.who], peers[0]
-				return out
-			}
-			p.blame(&out.bad, peers[a.who], a.err)
-			more()
-		case <-tick.C:
-			more()
-		case <-ctx.Done():
-			return out
-		}
+		return p.Metadata(ctx, peers[i], id, params.MetadataSize())
+	}, func(i int, err error) { p.blame(&out.bad, peers[i], err) })
+	if who >= 0 {
+		out.meta = meta
+		peers[0], peers[who] = peers[who], peers[0]
 	}
 	return out
-}
-
-func (p *pinners) askMetadata(ctx context.Context, params shards.Params, id shards.BlobID, from peer.ID) (*shards.Metadata, error) {
-	if err := p.Connect(ctx, from); err != nil {
-		return nil, err
-	}
-	b, err := p.Metadata(ctx, from, id, params.MetadataSize())
-	if err != nil {
-		return nil, err
-	}
-	return shards.UnmarshalMetadata(params, id, b)
 }
 
 // blame adds a pinner that failed to list, and remembers a liar.

@@ -72,7 +72,7 @@ func newPinned(t *testing.T, nodes, n int) (*fakePins, *Client) {
 	t.Helper()
 	f, c := newFake(t, nodes, n)
 	p := &fakePins{fakeSwarm: f, meta: map[shards.BlobID]*shards.Metadata{}, pairs: map[shards.BlobID][]shards.Pair{}}
-	reader := New(c.cfg, Swarm{p, f, f, f, pinnedBy{p}}, f.chain, f.chain.Payer(f.wallet), slog.New(slog.DiscardHandler))
+	reader := New(c.cfg, Swarm{p, f, f, f, pinnedBy{p}, nil}, f.chain, f.chain.Payer(f.wallet), slog.New(slog.DiscardHandler))
 	return p, reader
 }
 

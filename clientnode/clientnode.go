@@ -207,7 +207,7 @@ func (c *Node) Client() *client.Client { return c.client }
 
 // Swarm returns access to single storage nodes.
 func (c *Node) Swarm() client.Swarm {
-	return client.Swarm{Dialer: c.dht, Uploader: c.host, Fetcher: c.host, Checker: c.host.Checks(), Pins: pins{c.dht, c.host.Pins()}}
+	return client.Swarm{Dialer: c.dht, Uploader: c.host, Fetcher: c.host, Checker: c.host.Checks(), Pins: pins{c.dht, c.host.Pins()}, Rounds: p2p.RoundsOf(c.host)}
 }
 
 // pins finds peers that pin blobs in the DHT, and asks them.
@@ -221,6 +221,9 @@ func (c *Node) Chain() Chain { return c.chain }
 
 // Outside tells how others reach this process.
 func (c *Node) Outside() p2p.Outside { return c.host.Outside() }
+
+// Host returns the host of the process.
+func (c *Node) Host() *p2p.Host { return c.host }
 
 // Close leaves the network; a storage node beside the client stays. A second call returns the first one's error.
 func (c *Node) Close() error { return c.close() }

@@ -8,6 +8,8 @@ import (
 	"walrus/config"
 	"walrus/gateway"
 	"walrus/ledger/wallet"
+	"walrus/monitor"
+	"walrus/node"
 )
 
 // Gateway configures a gateway and the client under it.
@@ -15,6 +17,8 @@ type Gateway struct {
 	Client clientnode.Config
 	Open   clientnode.OpenChain
 	Site   gateway.SiteConfig
+	// Observe makes a gateway without a storage node listen to monitors.
+	Observe node.Observe
 }
 
 // DefaultGateway returns a Gateway with only Site set: a site for this machine, with the original's limits.
@@ -74,6 +78,10 @@ func ClientGateway(c *config.Client, version string, payer *wallet.Wallet, log *
 	if g.Client, g.Open, err = c.Compose(version, payer, log); err != nil {
 		return nil, err
 	}
+	if g.Observe.Genesis, err = config.LoadGenesis(c.Genesis); err != nil {
+		return nil, err
+	}
+	g.Observe.Show = func(w *monitor.Watch) gateway.Monitor { return MonitorPage(w, false) }
 	g.Client.DHT.MDNS = c.Neighbours(true)
 	g.Site.API.Version, g.Site.API.Publisher = version, payer != nil
 	g.Site.API.Store.Epochs, g.Site.API.Store.TempDir = c.Epochs, c.TempDir

@@ -13,6 +13,7 @@ import (
 	"walrus/dht"
 	"walrus/ledger"
 	"walrus/ledger/engine"
+	"walrus/monitornode"
 	"walrus/node"
 	"walrus/p2p"
 	"walrus/store"
@@ -57,7 +58,12 @@ func Node(n *config.Node, version string, log *slog.Logger) (node.Config, node.O
 	if rate > 0 {
 		c.Keeper.Repair.Rate = rate
 	}
+	c.Home = n.Home
+	if c.Alerts, err = n.Alerts.Compose(); err != nil {
+		return node.Config{}, nil, fmt.Errorf("%s: %w", n.Home, err)
+	}
 	c.Metrics, c.MetricsIfFree = n.MetricsAddr()
+	c.Watch = monitornode.Dir(n.Home)
 	if err := c.Validate(); err != nil {
 		return node.Config{}, nil, fmt.Errorf("%s: %w", n.Home, err)
 	}

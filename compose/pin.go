@@ -48,7 +48,7 @@ func Pinner(c *config.Client, home, version string, log *slog.Logger) (cfg pinno
 }
 
 // NodePins opens the pinner that n asks for, on the host of the running node, which must outlive it. Its home is the
-// node's.
+// node's, and the node's metrics have those of the pins.
 func NodePins(ctx context.Context, n *config.Node, running *node.Node, version string, log *slog.Logger) (*pinnode.Node, error) {
 	genesis, err := config.LoadGenesis(n.Genesis)
 	if err != nil {
@@ -60,14 +60,27 @@ func NodePins(ctx context.Context, n *config.Node, running *node.Node, version s
 	}
 	cfg := pinnode.Config{
 		Home: n.Home, Client: config.ClientProcess(genesis.Network, version, log), Pins: pin.Config{Dir: PinDir(n.Home), Params: params},
-		Blocklist: n.Pins.Blocklist, Version: version, Logger: log,
+		Blocklist: n.Pins.Blocklist, API: n.Pins.PinningAPI, Version: version, Logger: log,
+	}
+	if cfg.API != "" {
+		if cfg.Tokens, err = PinTokens(n.Home); err != nil {
+			return nil, err
+		}
 	}
 	if cfg.Pins.Limit, cfg.Pins.Rate, cfg.Pins.Daily, err = n.Pins.Sizes(); err != nil {
 		return nil, err
 	}
 	cfg.Client.DHT.Bootstrap, cfg.Client.DHT.MDNS = n.Bootstrap, n.Neighbours()
+	cfg.Heard = running.Fresh()
 	host, table := running.Parts()
-	return pinnode.OpenBeside(ctx, cfg, host, table, clientnode.Light(genesis, nil, log))
+	p, err := pinnode.OpenBeside(ctx, cfg, host, table, clientnode.Light(genesis, nil, log))
+	if err != nil {
+		return nil, err
+	}
+	if err := running.Export(p.Collector()); err != nil {
+		return nil, errors.Join(err, p.Close())
+	}
+	return p, nil
 }
 
 // OpenPinStore opens the pins of a home without a network: requests can be made and copies read, nothing is fetched.

@@ -203,6 +203,7 @@ func TestNodeErrors(t *testing.T) {
 		{"alert mail", func(n *Node) { n.Alerts.Mail.To = []string{"ops"} }, `key "alerts.mail"`},
 		{"far mail server", func(n *Node) { n.Alerts.Mail.Server = "mail.example.org:25" }, `key "alerts.mail"`},
 		{"endless pins", func(n *Node) { n.Pins.Enabled = true }, `key "pins.limit" is empty`},
+		{"bad address of the API", func(n *Node) { n.Pins = Pins{Limit: "1GiB", PinningAPI: "5050"} }, `key "pins.pinningApi"`},
 		{"bad rate", func(n *Node) { n.Pins = Pins{Limit: "1GiB", Rate: "fast"} }, `key "pins.rate": "fast" is not a size`},
 		{"bad metrics", func(n *Node) { n.Metrics = "9184" }, `key "metrics" is "9184": want an address and a port`},
 		{"bad limit", func(n *Node) { n.Store.Limit = "a lot" }, `key "store.limit": "a lot" is not a size`},

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"net"
 )
 
 // Pins is the section of node.yaml that lets the node keep pins too, in its home.
@@ -16,6 +17,9 @@ type Pins struct {
 	Daily string `yaml:"daily"`
 	// Blocklist is a file with the IDs of blobs that are neither kept nor served. Default "": none are.
 	Blocklist string `yaml:"blocklist"`
+	// PinningAPI is the host:port at which the IPFS Pinning Service API is served, such as 127.0.0.1:5050. Default "": it
+	// is not.
+	PinningAPI string `yaml:"pinningApi"`
 }
 
 // Sizes returns Limit, Rate and Daily in bytes; 0 for those that are not set.
@@ -37,6 +41,11 @@ func (p *Pins) Sizes() (limit, rate, daily int64, err error) {
 func (p *Pins) validate() error {
 	if p.Enabled && p.Limit == "" {
 		return errors.New("key \"pins.limit\" is empty: say how much disk the pins may take, such as 500GiB")
+	}
+	if p.PinningAPI != "" {
+		if _, _, err := net.SplitHostPort(p.PinningAPI); err != nil {
+			return fmt.Errorf("key \"pins.pinningApi\": %w: want host:port, such as 127.0.0.1:5050", err)
+		}
 	}
 	_, _, _, err := p.Sizes()
 	return err

@@ -126,7 +126,7 @@ func monitorResponses(api huma.API) map[string]*huma.Response {
 func (g *aggregator) ask(fn func(Monitor) (any, error)) (any, error) {
 	if g.cfg.Monitor == nil {
 		return nil, &failure{code: http.StatusNotFound, status: "NOT_FOUND", reason: "NOT_MONITORING", domain: domainGlobal,
-			message: "this gateway has no data of monitors: ask one beside a storage node or a monitor"}
+			message: "this gateway does not listen to monitors: start it with --monitors FOLDER, or ask one beside a storage node"}
 	}
 	v, err := fn(g.cfg.Monitor)
 	if errors.Is(err, pages.ErrNotFound) {

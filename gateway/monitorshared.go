@@ -10,8 +10,8 @@ import (
 // maxShared bounds the answers of a sharedMonitor that are kept.
 const maxShared = 64
 
-// sharedMonitor asks a Monitor each question at most once in exploreFresh, however many readers there are: an answer may
-// cost the reading of a month.
+// sharedMonitor asks a Monitor each question at most once in exploreFresh, however many readers there are: an answer
+// may cost the reading of a month.
 type sharedMonitor struct {
 	Monitor // constant
 
@@ -28,7 +28,8 @@ func shareMonitor(m Monitor) *sharedMonitor {
 	return &sharedMonitor{Monitor: m, answers: map[string]*recent[any]{}}
 }
 
-// place returns the place for the answers to a question. If there are too many, it drops old ones, or any if all are new.
+// place returns the place for the answers to a question. If there are too many, it drops old ones, or any if all are
+// new.
 func (s *sharedMonitor) place(key string) *recent[any] {
 	s.mu.Lock()
 	defer s.mu.Unlock()

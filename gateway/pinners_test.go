@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"testing"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"walrus/client"
+	"walrus/gateway/pages"
 	"walrus/shards"
 )
 
@@ -42,5 +44,33 @@ func TestPinners(t *testing.T) {
 	}
 	if _, kept := e.claims[claim{id, "first"}]; kept {
 		t.Error("a lapsed claim is remembered while others are dropped")
+	}
+}
+
+// TestEnded: a blob that is not stored has a page only if a pinner has proved it by its metadata: announcements alone are
+// claims of strangers.
+func TestEnded(t *testing.T) {
+	id, who := shards.BlobID{1}, []pages.Pinner{{Peer: "first", Since: time.Now()}}
+	why := fmt.Errorf("blob status: %w: its storage has ended, this is epoch 9", client.ErrNotFound)
+	var proved *client.Pinned
+	e := NewExplorer(ExploreConfig{
+		Store: func(context.Context, io.ReaderAt, uint64, client.StoreOptions) (*client.StoreResult, error) {
+			return nil, nil
+		},
+		Pinned: func(context.Context, shards.BlobID) *client.Pinned { return proved },
+	}, nil)
+	if b := e.ended(t.Context(), id, why, who); b != nil {
+		t.Errorf("claims alone: %+v", b)
+	}
+	proved = &client.Pinned{Size: 7, EncodedSize: 700, Peers: []peer.ID{"first"}}
+	if b := e.ended(t.Context(), id, why, nil); b != nil {
+		t.Errorf("nobody claims it: %+v", b)
+	}
+	b := e.ended(t.Context(), id, why, who)
+	if b == nil || b.Status != pages.StatusPinned || b.Reason != "its storage has ended, this is epoch 9" || b.Size != 7 || len(b.Pinners) != 1 {
+		t.Errorf("proved: %+v", b)
+	}
+	if got := client.GoneBecause(client.ErrNotFound); got != "this network does not know it" {
+		t.Errorf("without a reason: %q", got)
 	}
 }

@@ -8,5 +8,6 @@
 // they know of each holder in Holders.
 //
 // Symbols runs the first plan: it asks a Swarm and verifies every symbol. Callers of Rows fetch and verify the rows
-// themselves. The package does not connect, decode, store or log. Start with Symbols.
+// themselves. Metadata asks pinners for a blob's metadata. The package does not connect, decode, store or log. Start
+// with Symbols.
 package gather

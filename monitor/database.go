@@ -24,6 +24,7 @@ import (
 //	'q' ‖ day u32 ‖ round u64 ‖ peer ID          two different attestations of one monitor for one round
 //	'm' ‖ roster u32                             the peer IDs of a committee, each with a length byte
 //	's'                                          the newest state of the scores
+//	'c'                                          the blobs known, see knownSize
 //	'k'                                          the last round that this process signed, u64
 //	'b' ‖ blob ID                                the last sample of a blob, as JSON
 const (
@@ -35,6 +36,7 @@ const (
 	keyTwice    = 'q'
 	keyRoster   = 'm'
 	keyScores   = 's'
+	keyPool     = 'c'
 	keySigned   = 'k'
 	keyRisk     = 'b'
 )

@@ -321,10 +321,13 @@ func (b backend) PutFault(_ context.Context, from peer.ID, raw []byte) error {
 
 // Relay implements p2p.RoundBackend.
 func (b backend) Relay(ctx context.Context, from peer.ID, number uint64, accuser peer.ID) error {
-	if b.w.cfg.Relay == nil {
+	b.w.mu.Lock()
+	relay := b.w.relay
+	b.w.mu.Unlock()
+	if relay == nil {
 		return fmt.Errorf("%w: this peer relays nothing", p2p.ErrNotOwner)
 	}
-	return b.w.cfg.Relay(ctx, from, number, accuser)
+	return relay(ctx, from, number, accuser)
 }
 
 // fetchesPerStep bounds the monitors asked for evidence in one step.
@@ -346,12 +349,13 @@ func (w *Watch) collect(ctx context.Context) {
 	w.mu.Lock()
 	for number, r := range w.recent {
 		for k, a := range r.attested {
-			if k == w.self || a.Epoch != w.view.epoch || r.asked[k] {
+			v := w.views[a.Epoch]
+			if k == w.self || v == nil || r.asked[k] {
 				continue
 			}
 			for i, res := range a.Results {
 				if res.Outcome.Convicts() && len(list) < fetchesPerStep {
-					list = append(list, accusation{k.Peer(), w.view.com.Members()[i].Node, number})
+					list = append(list, accusation{k.Peer(), v.com.Members()[i].Node, number})
 					if r.asked == nil {
 						r.asked = map[round.Key]bool{}
 					}

@@ -19,7 +19,7 @@ type recent struct {
 	rebuttals []*round.Rebuttal
 	seed      *round.Seed        // nil: not read
 	verdicts  []score.Verdict    // of the newest tally; nil: messages came since
-	epoch     uint32             // of verdicts
+	of        *view              // of verdicts
 	asked     map[round.Key]bool // monitors asked for their evidence
 }
 
@@ -83,6 +83,7 @@ func (w *Watch) take(d *round.Decision, raw []byte) (events []Event) {
 			w.unsent = append(w.unsent, pair{key, slices.Clone(raw)})
 		}
 		events = w.accusation(m)
+		w.noteSilence(m)
 	case *round.Rebuttal:
 		r := w.recentOf(m.Round)
 		r.rebuttals, r.verdicts = append(r.rebuttals, m), nil
@@ -92,8 +93,12 @@ func (w *Watch) take(d *round.Decision, raw []byte) (events []Event) {
 
 // accusation returns the event of an attestation that says something bad about this node.
 func (w *Watch) accusation(m *round.Attestation) []Event {
-	i := slices.Index(w.view.nodes, w.self)
-	if i < 0 || w.cfg.Tell == nil || m.Epoch != w.view.epoch || i >= len(m.Results) || !m.Counts() {
+	v := w.views[m.Epoch]
+	if v == nil || w.cfg.Tell == nil || !m.Counts() {
+		return nil
+	}
+	i := slices.Index(v.nodes, w.self)
+	if i < 0 || i >= len(m.Results) {
 		return nil
 	}
 	switch o := m.Results[i].Outcome; o {
@@ -177,7 +182,7 @@ func (w *Watch) seeds(ctx context.Context) error {
 // needSeed reads the seed of a round, unless everybody probes everybody.
 func (w *Watch) needSeed(ctx context.Context, number uint64) error {
 	w.mu.Lock()
-	needed := len(w.view.monitors) > round.Probers && w.recentOf(number).seed == nil
+	needed := w.view.partial() && w.recentOf(number).seed == nil
 	w.mu.Unlock()
 	if !needed {
 		return nil
@@ -207,20 +212,34 @@ func (w *Watch) Seed(ctx context.Context, number uint64) (round.Seed, error) {
 	return seed, nil
 }
 
-// verdicts tallies a round as it is known now. w.mu is held.
-func (w *Watch) verdicts(r *recent) []score.Verdict {
-	if r.verdicts != nil && r.epoch == w.view.epoch {
-		return r.verdicts
+// viewOf returns the view of the epoch that most weight attests in a round, and the current one without any. w.mu is held.
+func (w *Watch) viewOf(r *recent) *view {
+	weights := map[uint32]uint64{}
+	best := w.view
+	for k, a := range r.attested {
+		if v := w.views[a.Epoch]; v != nil {
+			if weights[a.Epoch] += v.weights[k]; weights[a.Epoch] > weights[best.epoch] {
+				best = v
+			}
+		}
 	}
+	return best
+}
+
+// verdicts tallies a round as it is known now, with the committee that it is about. w.mu is held.
+func (w *Watch) verdicts(r *recent) (*view, []score.Verdict) {
+	if r.verdicts != nil {
+		return r.of, r.verdicts
+	}
+	v := w.viewOf(r)
 	var seed round.Seed
 	if r.seed != nil {
 		seed = *r.seed
-	} else if len(w.view.monitors) > round.Probers {
-		return make([]score.Verdict, len(w.view.nodes)) // nobody knows who was assigned
+	} else if v.partial() {
+		return v, make([]score.Verdict, len(v.nodes)) // nobody knows who was assigned
 	}
-	a := round.Assign(seed, w.view.monitors, w.view.nodes)
-	r.verdicts, r.epoch = score.Tally(a, w.view.epoch, r.attested, r.rebuttals), w.view.epoch
-	return r.verdicts
+	r.of, r.verdicts = v, score.Tally(round.Assign(seed, v.monitors, v.nodes), v.epoch, r.attested, r.rebuttals)
+	return r.of, r.verdicts
 }
 
 // foldOne adds a round to the standings and to its hour, and has both written.
@@ -229,7 +248,7 @@ func (w *Watch) foldOne(number uint64) (events []Event) {
 	defer w.mu.Unlock()
 	r := w.recent[number]
 	delete(w.recent, number)
-	verdicts := w.verdicts(r)
+	of, verdicts := w.verdicts(r)
 	for k, a := range r.attested {
 		if id := k.Peer().String(); len(w.state.Last) < maxLast || w.state.Last[id].Round > 0 {
 			w.state.Last[id] = lastSeen{number, !a.Counts()}
@@ -243,20 +262,20 @@ func (w *Watch) foldOne(number uint64) (events []Event) {
 		skipped = number - w.state.Next
 	}
 	w.state.Next = number + 1
-	f := folded{epoch: w.view.epoch, roster: w.roster()}
+	f := folded{epoch: of.epoch, roster: w.roster(of)}
 	for i := range verdicts {
 		v := &verdicts[i]
 		f.nodes = append(f.nodes, round.Result{Outcome: v.Outcome, RTT: v.RTT, Rate: v.Rate})
-		s := w.standing(w.view.com.Members()[i].Node)
+		s := w.standing(of.com.Members()[i].Node)
 		*s = score.Step(score.Skip(*s, skipped), *v)
 	}
 	w.forgetStandings()
 	w.unsent = append(w.unsent, pair{roundKey(keyFolded, w.start(number), number), f.marshal()})
-	w.addHour(number, &f)
+	w.addHour(number, &f, of)
 	if raw, err := json.Marshal(&w.state); err == nil { // it has no other kinds of values
 		w.unsent = append(w.unsent, pair{[]byte{keyScores}, raw})
 	}
-	if i := slices.Index(w.view.nodes, w.self); i >= 0 {
+	if i := slices.Index(of.nodes, w.self); i >= 0 {
 		events = append(events, Event{Round: number, Start: w.start(number), Outcome: verdicts[i].Outcome})
 	}
 	return events

@@ -100,8 +100,8 @@ func (w *Watch) age() error {
 }
 
 // roster returns the number of the list of members, which is written if it is new. w.mu is held.
-func (w *Watch) roster() uint32 {
-	raw := marshalRoster(w.view.roster())
+func (w *Watch) roster(v *view) uint32 {
+	raw := marshalRoster(v.roster())
 	sum := sha256.Sum256(raw)
 	if id := hex.EncodeToString(sum[:8]); w.state.Members != id {
 		w.state.Roster++
@@ -112,7 +112,7 @@ func (w *Watch) roster() uint32 {
 }
 
 // addHour adds a folded round to the summary of its hour. w.mu is held.
-func (w *Watch) addHour(number uint64, f *folded) {
+func (w *Watch) addHour(number uint64, f *folded, v *view) {
 	hour := uint32(w.start(number).Unix() / 3600)
 	if w.hour == nil || w.hour.number != hour {
 		w.hour = &hourRecord{number: hour}
@@ -126,7 +126,7 @@ func (w *Watch) addHour(number uint64, f *folded) {
 	}
 	for i, r := range f.nodes {
 		c := &h.cells[i]
-		s := w.standing(w.view.com.Members()[i].Node)
+		s := w.standing(v.com.Members()[i].Node)
 		for k, line := range []score.Line{s.Durability, s.Reachability, s.Speed} {
 			c.lines[k] = unknownLine
 			if hundredths, ok := line.Score(); ok {

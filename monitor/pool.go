@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	mrand "math/rand/v2"
@@ -45,12 +46,45 @@ type pool struct {
 	watch *Watch
 	swarm Swarm
 
-	mu    sync.Mutex
-	blobs map[shards.BlobID]*known // guarded by mu
+	mu      sync.Mutex
+	blobs   map[shards.BlobID]*known // guarded by mu, as the next
+	changed bool                     // since it was written
 }
 
-func newPool(w *Watch, s Swarm) *pool {
-	return &pool{watch: w, swarm: s, blobs: map[shards.BlobID]*known{}}
+// newPool reads what was known before a restart.
+func newPool(w *Watch, s Swarm) (*pool, error) {
+	p := &pool{watch: w, swarm: s, blobs: map[shards.BlobID]*known{}}
+	raw, err := w.db.get([]byte{keyPool})
+	if err != nil {
+		return nil, err
+	}
+	for ; len(raw) >= knownSize && len(p.blobs) < PoolSize; raw = raw[knownSize:] {
+		k := &known{id: shards.BlobID(raw[:32]), bytes: binary.BigEndian.Uint64(raw[32:])}
+		k.seen = time.Unix(int64(binary.BigEndian.Uint64(raw[40:])), 0)
+		p.blobs[k.id] = k
+	}
+	return p, nil
+}
+
+// knownSize is the size of a blob in the database, in bytes: blob ID ‖ bytes u64 ‖ Unix time when it was seen first u64.
+const knownSize = 32 + 8 + 8
+
+// write keeps the blobs for after a restart.
+func (p *pool) write() error {
+	p.mu.Lock()
+	var raw []byte
+	changed := p.changed
+	for _, k := range p.blobs {
+		raw = append(raw, k.id[:]...)
+		raw = binary.BigEndian.AppendUint64(raw, k.bytes)
+		raw = binary.BigEndian.AppendUint64(raw, uint64(max(k.seen.Unix(), 0)))
+	}
+	p.changed = false
+	p.mu.Unlock()
+	if !changed {
+		return nil
+	}
+	return p.watch.db.put(pair{[]byte{keyPool}, raw})
 }
 
 func (p *pool) size() int {
@@ -62,7 +96,7 @@ func (p *pool) size() int {
 // choose finds blobs and returns up to perRound of them with their metadata, drawn by bytes. They are certified now, by
 // the ledger's proof.
 func (p *pool) choose(ctx context.Context, v *view) ([]*known, error) {
-	errs := []error{p.find(ctx, v)}
+	errs := []error{p.find(ctx, v), p.write()}
 	var list []*known
 	for _, k := range p.draw() {
 		err := p.check(ctx, v, k.id)
@@ -111,6 +145,7 @@ func (p *pool) drop(id shards.BlobID) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.blobs, id)
+	p.changed = true
 }
 
 // find asks random nodes for certificates after random IDs.
@@ -185,6 +220,7 @@ func (p *pool) add(ctx context.Context, v *view, id shards.BlobID) error {
 		delete(p.blobs, other) // any one
 	}
 	p.blobs[id] = &known{id: id, bytes: meta.Length, seen: time.Now()}
+	p.changed = true
 	return nil
 }
 

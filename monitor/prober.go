@@ -54,8 +54,8 @@ const (
 	DefaultReceiptBytes = 1 << 30
 	// probesAtOnce bounds the nodes that are probed at the same time. Each takes a few KiB.
 	probesAtOnce = 64
-	// publishBy: an attestation leaves at the latest when this part of the next round has passed, in percent.
-	publishBy = 40
+	// answerBy: answers are awaited until this part of the next round has passed, in percent.
+	answerBy = 40
 )
 
 // Prober makes the rounds of one monitor.
@@ -107,7 +107,10 @@ func NewProber(w *Watch, cfg ProberConfig) (*Prober, error) {
 	if _, err := rand.Read(p.secret[:]); err != nil {
 		return nil, err
 	}
-	p.pool = newPool(w, cfg.Swarm)
+	var err error
+	if p.pool, err = newPool(w, cfg.Swarm); err != nil {
+		return nil, err
+	}
 	p.status.Monitor = w.cfg.Self
 	return p, nil
 }
@@ -160,9 +163,14 @@ func (p *Prober) round(ctx context.Context, number uint64) error {
 	if v == nil {
 		return errors.New("the ledger was not read yet")
 	}
-	ctx, cancel := context.WithDeadline(ctx, time.Now().Add(begin.Add(p.watch.length*(100+publishBy)/100).Sub(p.watch.now())))
+	until := func(percent time.Duration) time.Time {
+		return time.Now().Add(begin.Add(p.watch.length * percent / 100).Sub(p.watch.now()))
+	}
+	ctx, cancel := context.WithDeadline(ctx, until(2*100)) // later, nobody takes the attestation
 	defer cancel()
-	blobs, err := p.pool.choose(ctx, v)
+	asking, end := context.WithDeadline(ctx, until(100+answerBy))
+	defer end()
+	blobs, err := p.pool.choose(asking, v)
 	if err != nil {
 		return err
 	}
@@ -182,9 +190,9 @@ func (p *Prober) round(ctx context.Context, number uint64) error {
 		return err
 	}
 	plan := round.Assign(seed, v.monitors, v.nodes).Plan(p.self, p.secret, number, p.watch.length)
-	p.sampleSometimes(ctx, r)
+	p.sampleSometimes(asking, r)
 	r.results = make([]round.Result, len(v.nodes))
-	if err := r.visitAll(ctx, plan); err != nil {
+	if err := r.visitAll(asking, plan); err != nil {
 		return err
 	}
 	p.await(ctx, number)
@@ -225,6 +233,9 @@ func (r *probing) attest(ctx context.Context) error {
 	}
 	if err := r.watch.Publish(ctx, a); err != nil {
 		return fmt.Errorf("attest round %d: %w", r.number, err)
+	}
+	if err := r.watch.flush(); err != nil {
+		return err
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

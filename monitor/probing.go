@@ -133,7 +133,12 @@ func (r *probing) ask(ctx context.Context, node int, q *drawn, number int) round
 		return failed(err)
 	}
 	if first.Code != probe.Answered {
-		return r.refused(node, first, took, number)
+		return r.refused(node, first, took, 2*number)
+	}
+	r.receipt(node, 2*number, &first)
+	h := round.Happened{Event: round.Right, RTT: took, Size: q.Bytes(), Took: took}
+	if !q.Whole() { // a part has no proof
+		return h
 	}
 	asked := time.Now()
 	second, err := r.cfg.Swarm.Probe(short, id, q.Proofs())
@@ -142,11 +147,10 @@ func (r *probing) ask(ctx context.Context, node int, q *drawn, number int) round
 		return failed(err)
 	}
 	if second.Code != probe.Answered {
-		return r.refused(node, second, rtt, number)
+		return r.refused(node, second, rtt, 2*number+1)
 	}
-	r.receipt(node, 2*number, &first)
 	r.receipt(node, 2*number+1, &second)
-	h := round.Happened{Event: round.Right, RTT: rtt, Size: q.Bytes(), Took: took}
+	h.RTT = rtt
 	if e := lie(q.blob.meta, &first, &second); e != nil {
 		if _, err := probe.Judge(e); err == nil {
 			r.convict(node, e)
@@ -162,7 +166,7 @@ func (r *probing) refused(node int, receipt probe.Receipt, took time.Duration, n
 	if _, err := probe.Judge(e); err != nil { // it says that the sliver is not its own
 		return round.Happened{Event: round.Busy}
 	}
-	r.receipt(node, 2*number, &receipt)
+	r.receipt(node, number, &receipt)
 	r.convict(node, e)
 	return round.Happened{Event: round.Lacking, RTT: took}
 }

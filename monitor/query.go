@@ -49,7 +49,7 @@ func (w *Watch) Scores() []NodeScore {
 		n.Durability, n.Reachability, n.Speed = points(s.Durability), points(s.Reachability), points(s.Speed)
 		n.Level = min(s.Durability.Level(), s.Reachability.Level(), s.Speed.Level())
 		for _, number := range numbers {
-			v := &w.verdicts(w.recent[number])[i]
+			v := w.verdictOn(number, m.Node)
 			if v.Outcome == round.NotAsked {
 				continue
 			}
@@ -69,21 +69,29 @@ func (w *Watch) standingNow(id peer.ID, current uint64) score.Standing {
 	if kept := w.state.Standings[id.String()]; kept != nil {
 		s = *kept
 	}
-	i, ok := w.view.com.Member(id)
 	next := w.state.Next
 	for _, number := range slices.Backward(w.newest(current)) {
-		if number < next || !ok {
+		if number < next {
 			continue
 		}
 		if next > 0 {
 			s = score.Skip(s, number-next)
 		}
-		s, next = score.Step(s, w.verdicts(w.recent[number])[i]), number+1
+		s, next = score.Step(s, w.verdictOn(number, id)), number+1
 	}
 	if next > 0 && current > next {
 		s = score.Skip(s, max(current-next, 1)-1) // the round before this one may still come in
 	}
 	return s
+}
+
+// verdictOn returns the verdict on a node in a round that is not folded. w.mu is held.
+func (w *Watch) verdictOn(number uint64, id peer.ID) score.Verdict {
+	v, verdicts := w.verdicts(w.recent[number])
+	if i, ok := v.com.Member(id); ok {
+		return verdicts[i]
+	}
+	return score.Verdict{}
 }
 
 // newest lists the rounds that are not folded and have attestations, the newest first. w.mu is held.
@@ -319,9 +327,10 @@ func (w *Watch) Matrix() (m Matrix, ok bool) {
 	if most == 0 {
 		return m, false
 	}
-	m = Matrix{Round: best, Start: w.start(best), Nodes: w.view.roster()}
+	v := w.viewOf(w.recent[best])
+	m = Matrix{Round: best, Start: w.start(best), Nodes: v.roster()}
 	for k, a := range w.recent[best].attested {
-		if a.Epoch != w.view.epoch {
+		if a.Epoch != v.epoch {
 			continue
 		}
 		row := MatrixRow{MonitorInfo: w.monitor(k.Peer())}

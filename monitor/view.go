@@ -97,3 +97,6 @@ func (v *view) roster() []peer.ID {
 	}
 	return ids
 }
+
+// partial reports whether a monitor probes only some of the nodes: then the seed tells which.
+func (v *view) partial() bool { return len(v.monitors) > round.AllPairs }

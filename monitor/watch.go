@@ -20,15 +20,19 @@ import (
 
 const (
 	// RawTime: the signed messages of monitors are kept for so long.
-	RawTime = 2 * 24 * time.Hour
+	RawTime = 24 * time.Hour
 	// RoundTime: folded rounds, receipts and evidence are kept for so long.
 	RoundTime = 30 * 24 * time.Hour
 	// HourTime: summaries of hours are kept for so long.
 	HourTime = 366 * 24 * time.Hour
-	// rawPerDay bounds the signed messages kept of one day, in bytes. 150 monitors of 1,000 nodes send 50 MB.
-	rawPerDay = 64 << 20
+	// rawPerDay bounds the signed messages kept of one day, in bytes. 1,000 monitors of 1,000 nodes send 84 MB.
+	rawPerDay = 40 << 20
 	// evidencePerDay bounds the evidence kept of one day, in bytes.
 	evidencePerDay = 8 << 20
+	// patience: trouble is logged when it has lasted for so long.
+	patience = time.Minute
+	// keptEpochs: the weights of so many epochs are remembered. Rounds of the last ones are not folded yet.
+	keptEpochs = 4
 	// lookTime bounds one reading of the ledger.
 	lookTime = 20 * time.Second
 	// foldAfter: a round is folded when so many have begun after it: rebuttals may come until then.
@@ -54,8 +58,6 @@ type Config struct {
 	Ask func(ctx context.Context, monitor peer.ID, number uint64, node peer.ID) ([]byte, error)
 	// Tell learns of what concerns this node. It must not block. nil: nobody does.
 	Tell func(Event)
-	// Relay answers p2p.RoundBackend.Relay. nil: this process relays nothing.
-	Relay func(ctx context.Context, from peer.ID, number uint64, accuser peer.ID) error
 	// Logger receives what an operator can act on. Required.
 	Logger *slog.Logger
 }
@@ -70,15 +72,17 @@ type Watch struct {
 	db      *database
 	risks   *risks
 
-	mu     sync.Mutex
-	book   *round.Book        // guarded by mu, as the rest
-	view   *view              // nil before the ledger was read
-	recent map[uint64]*recent // rounds not folded yet
-	state  state              // persisted after each folded round
-	hour   *hourRecord        // of state.Hour; nil: not loaded
-	unsent []pair             // messages to write
-	topic  *p2p.Topic         // nil before Run
-	closed bool
+	mu      sync.Mutex
+	book    *round.Book                         // guarded by mu, as the rest
+	view    *view                               // nil before the ledger was read
+	views   map[uint32]*view                    // of the last epochs
+	recent  map[uint64]*recent                  // rounds not folded yet
+	state   state                               // persisted after each folded round
+	hour    *hourRecord                         // of state.Hour; nil: not loaded
+	unsent  []pair                              // messages to write
+	publish func(context.Context, []byte) error // nil before Run
+	closed  bool
+	silence
 	faults map[faultKey]EvidenceInfo // kept lately
 	ahead  time.Duration             // this machine's clock before the network's
 }
@@ -93,8 +97,10 @@ func Open(cfg Config) (*Watch, error) {
 		return nil, fmt.Errorf("monitor: %w", err)
 	}
 	w := &Watch{
-		cfg: cfg, network: cfg.Genesis.NetworkID(), pace: pace{round.Length(cfg.Genesis.EpochDuration)}, self: self,
-		recent: map[uint64]*recent{}, faults: map[faultKey]EvidenceInfo{},
+		cfg: cfg, network: cfg.Genesis.NetworkID(), self: self,
+		pace:   pace{round.Length(cfg.Genesis.EpochDuration, len(cfg.Genesis.Members))},
+		recent: map[uint64]*recent{}, views: map[uint32]*view{}, faults: map[faultKey]EvidenceInfo{},
+		silence: silence{wake: make(chan struct{}, 1), accused: make(chan struct{}, 1)},
 	}
 	w.book = round.NewBook(w.network, w.length, w.checkRebuttal)
 	if w.db, err = openDatabase(cfg.Dir, cfg.Logger); err != nil {
@@ -148,73 +154,79 @@ func (w *Watch) validate(_ context.Context, _ peer.ID, data []byte) (p2p.Verdict
 	}
 	d := w.book.Step(w.nowLocked(), data)
 	events := w.take(&d, data)
-	topic := w.topic
 	w.mu.Unlock()
 	w.tell(events)
 	switch d.Verdict {
 	case round.Accept:
-		return p2p.Accept, proven{d.Proof, topic}
+		return p2p.Accept, d.Proof
 	case round.Reject:
 		return p2p.Reject, nil
 	}
 	return p2p.Ignore, nil
 }
 
-// proven is a contradiction that was found in a message, to be published.
-type proven struct {
-	proof *round.Equivocation
-	topic *p2p.Topic
-}
-
 // deliver publishes what a message has proven.
 func (w *Watch) deliver(ctx context.Context, m p2p.Message) {
-	p, _ := m.Decoded.(proven)
-	if p.proof == nil || p.topic == nil {
-		return
-	}
-	raw, err := p.proof.Encode()
-	if err != nil || round.Kind(m.Data[0]) == round.KindEquivocation {
-		return // it is the message itself
+	proof, _ := m.Decoded.(*round.Equivocation)
+	if proof == nil || round.Kind(m.Data[0]) == round.KindEquivocation {
+		return // nothing, or it is the message itself
 	}
 	w.cfg.Logger.Warn("a monitor signed two different attestations for one round; it counts no more for a month",
-		"monitor", p.proof.First.Monitor.String(), "round", p.proof.First.Round)
-	_ = p.topic.Publish(ctx, raw) // others may have been quicker
+		"monitor", proof.First.Monitor.String(), "round", proof.First.Round)
+	_ = w.Publish(ctx, proof) // others may have been quicker
 }
 
 // Publish gossips a message of this process. It fails before Run, and if the message is not valid here.
 func (w *Watch) Publish(ctx context.Context, m round.Message) error {
 	w.mu.Lock()
-	topic := w.topic
+	publish := w.publish
 	w.mu.Unlock()
-	if topic == nil {
+	if publish == nil {
 		return errors.New("publish: gossip does not run yet")
 	}
 	raw, err := m.Encode()
 	if err != nil {
 		return fmt.Errorf("publish: %w", err)
 	}
-	return topic.Publish(ctx, raw)
+	return publish(ctx, raw)
 }
 
 // Run takes messages from gossip and folds rounds until ctx ends. The host must have joined topic, which is Topic.
 func (w *Watch) Run(ctx context.Context, topic *p2p.Topic) error {
 	w.mu.Lock()
-	w.topic = topic
+	w.publish = topic.Publish
 	w.mu.Unlock()
 	ended := make(chan error, 1)
 	go func() { ended <- topic.Run(ctx, func(m p2p.Message) { w.deliver(ctx, m) }) }()
-	told := ""
+	var failing time.Time // since when steps fail; zero: the last one did not
+	told := false
 	for ctx.Err() == nil {
 		err := w.step(ctx)
-		if err != nil && ctx.Err() == nil && err.Error() != told {
-			w.cfg.Logger.Warn("follow the monitors", "err", err)
+		switch {
+		case err == nil:
+			failing, told = time.Time{}, false
+		case failing.IsZero():
+			failing = time.Now()
+		case time.Since(failing) > patience && !told && ctx.Err() == nil: // while a node starts, it cannot read the ledger
+			w.cfg.Logger.Warn("what monitors say cannot be followed", "err", err)
+			told = true
 		}
-		if told = ""; err != nil {
-			told = err.Error()
-		}
-		pause.For(ctx, w.until(err != nil))
+		w.rest(ctx, w.until(err != nil))
 	}
 	return <-ended
+}
+
+// rest waits for d. Meanwhile it reads seeds as soon as accusations need them.
+func (w *Watch) rest(ctx context.Context, d time.Duration) {
+	for end := time.Now().Add(d); !pause.Until(ctx, time.Until(end), w.silence.wake) && ctx.Err() == nil; {
+		if now := w.now(); now.Before(w.start(round.Number(now, w.length)).Add(w.settle())) {
+			continue // not everybody can know the seed yet; the next step comes when they can
+		}
+		if err := w.seeds(ctx); err != nil { // the next step tries again, and complains
+			pause.For(ctx, time.Until(end))
+			return
+		}
+	}
 }
 
 // until is the pause to the next step: shortly after the next round begins, or soon after an error.
@@ -259,13 +271,23 @@ func (w *Watch) look(ctx context.Context) error {
 	w.ahead = ahead
 	if w.view == nil || w.view.epoch != epoch {
 		for e := max(epoch, ledger.FirstEpoch+1) - 1; e <= epoch; e++ {
-			if com, err := all.At(e); err == nil {
-				w.book.SetCommittee(e, keysOf(com))
+			com, err := all.At(e)
+			if err != nil {
+				continue
+			}
+			w.book.SetCommittee(e, keysOf(com))
+			if before, err := newView(e, all, bonds, w.cfg.Network); err == nil && w.views[e] == nil {
+				w.views[e] = before
 			}
 		}
 	}
 	first := w.view == nil
-	w.view = v
+	w.view, w.views[epoch] = v, v
+	for e := range w.views {
+		if e+keptEpochs <= epoch {
+			delete(w.views, e)
+		}
+	}
 	w.book.SetMonitors(v.monitors)
 	if first {
 		w.replay()

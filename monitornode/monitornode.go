@@ -5,6 +5,7 @@ package monitornode
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -152,6 +153,11 @@ func WatchConfig(g *ledger.Genesis, host *p2p.Host, chain monitor.Chain, dir str
 		Network: func(id peer.ID) netip.Prefix { return p2p.NetworkOf(host, id) },
 		Ask:     p2p.RoundsOf(host).Receipts,
 	}
+}
+
+// NewRebutter makes a storage node's part in rebuttals, over its host and DHT, with the key of its peer ID.
+func NewRebutter(w *monitor.Watch, host *p2p.Host, table *dht.DHT, key ed25519.PrivateKey, log *slog.Logger) (*monitor.Rebutter, error) {
+	return monitor.NewRebutter(w, monitor.RebutterConfig{Key: key, Herald: swarm{host, p2p.RoundsOf(host), table}, Logger: log})
 }
 
 // listen opens the socket and the address of metrics.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 
+	"walrus/alert"
 	"walrus/dht"
 	"walrus/ledger"
 	"walrus/node/keeper"
@@ -28,11 +29,17 @@ type Config struct {
 	Store store.Config
 	// Keeper configures the storage node's duty; its Name, Genesis and Logger are set by New.
 	Keeper keeper.Config
+	// Watch is the folder of what monitors say. Default "": the node does not listen to them.
+	Watch string
 	// Metrics is the address of Prometheus metrics at /metrics, and of /healthz and /readyz. They need no secret:
 	// keep it on loopback, or behind a firewall. Default "": none.
 	Metrics string
 	// MetricsIfFree: if the metrics address is taken, the node runs without metrics. Default false.
 	MetricsIfFree bool
+	// Home is the folder in which alert.Folder keeps the last alerts and evidence. Default "": they are not kept.
+	Home string
+	// Alerts configures the ways by which the operator hears of trouble. Default: the Logger alone.
+	Alerts alert.Config
 	// Logger gets all events that an operator should know. Required.
 	Logger *slog.Logger
 }
@@ -49,6 +56,9 @@ func (c *Config) Validate() error {
 		return errors.New("node: a genesis is required")
 	case c.Genesis.Network != c.P2P.Network:
 		return fmt.Errorf("node: the genesis is of network %q, the host of %q", c.Genesis.Network, c.P2P.Network)
+	}
+	if err := c.Alerts.Validate(); err != nil {
+		return fmt.Errorf("node: alerts: %w", err)
 	}
 	return c.Keeper.Validate()
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"slices"
@@ -17,6 +18,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"walrus/alert"
+	"walrus/monitor"
+	"walrus/monitor/round"
 	"walrus/node/keeper"
 	"walrus/p2p"
 )
@@ -88,8 +92,16 @@ func (n *Node) runMetrics(ctx context.Context) error {
 	return nil
 }
 
+// Export adds metrics of what runs beside the node to its own.
+func (n *Node) Export(c prometheus.Collector) error {
+	if err := n.registry.Register(c); err != nil {
+		return fmt.Errorf("metrics: %w", err)
+	}
+	return nil
+}
+
 func (n *Node) metricsHandler() (http.Handler, error) {
-	reg := prometheus.NewRegistry()
+	reg := n.registry
 	all := append(n.keeper.Collectors(), &statusCollector{n},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for _, c := range all {
@@ -172,6 +184,7 @@ func (c *statusCollector) Collect(ch chan<- prometheus.Metric) {
 	gauge("walrus_node_refuses_writes", "1 while the node takes no new data.", truth(st.Refuses != ""))
 	gauge("walrus_node_peers", "Peers connected.", float64(st.Peers))
 	c.reach(gauge)
+	c.monitored(export, gauge)
 	gauge("walrus_node_incidents", "Damage to the disk found since the start.", float64(len(st.Incidents)))
 	gauge("walrus_build_info", "1, with the version.", 1, "version", st.Version)
 	height, at, trouble := c.n.ledger.Health()
@@ -180,6 +193,40 @@ func (c *statusCollector) Collect(ch chan<- prometheus.Metric) {
 	gauge("walrus_ledger_stalled", "1 while the ledger stalls for this node.", truth(trouble != ""))
 	gauge("walrus_ledger_caught_up", "1 once the ledger here has been as new as the network's.",
 		truth(c.n.keeper.CaughtUp()))
+}
+
+// monitored exports what monitors say of the node, and its alerts. Without a late verdict there is no score: no data is
+// no sign of health.
+func (c *statusCollector) monitored(export func(kind prometheus.ValueType, name, help string, v float64, labels ...string),
+	gauge func(name, help string, v float64, labels ...string)) {
+	for _, cause := range alert.Causes {
+		gauge("walrus_node_alert", "1 while there is trouble of this cause, told or not.", truth(c.n.alarms.firing(cause)), "cause", string(cause))
+	}
+	export(prometheus.CounterValue, "walrus_node_alerts_total", "Alerts and recoveries since the start.", float64(c.n.alarms.sender.Sent()))
+	for way, failed := range c.n.alarms.sender.Failed() {
+		export(prometheus.CounterValue, "walrus_node_alerts_failed_total", "Alerts that a way could not deliver.", float64(failed), "way", way)
+	}
+	s := monitor.NodeScore{Durability: monitor.Unknown, Reachability: monitor.Unknown, Speed: monitor.Unknown}
+	if c.n.watch != nil {
+		for _, x := range c.n.watch.Scores() {
+			if x.Node == c.n.host.ID() {
+				s = x
+			}
+		}
+	}
+	gauge("walrus_node_monitors", "Monitors with weight that asked the node in the last round; 0 without a late verdict.", float64(s.Monitors))
+	for _, line := range []struct {
+		name  string
+		value float64
+	}{{"durability", s.Durability}, {"reachability", s.Reachability}, {"speed", s.Speed}} {
+		if line.value < 0 {
+			line.value = math.NaN()
+		}
+		gauge("walrus_node_score", "What monitors say of the node, 0 to 100; NaN if nothing lately.", line.value, "line", line.name)
+	}
+	for o := round.OK; o <= round.Unreachable; o++ {
+		gauge("walrus_node_seen", "1 for the outcome of the last round of monitors.", truth(s.Monitors > 0 && s.Outcome == o), "outcome", o.String())
+	}
 }
 
 // reach exports how others reach the node: for each address a verdict, and the best of all.

@@ -57,7 +57,7 @@ func TestMetrics(t *testing.T) {
 	c.useLoopback()
 	c.adjust = func(i int, cfg *node.Config) {
 		if i == 0 {
-			cfg.Metrics = "127.0.0.1:0"
+			cfg.Metrics, cfg.Alerts.Webhook = "127.0.0.1:0", "http://127.0.0.1:1/"
 		}
 		if i == 3 {
 			cfg.Store.Limit = 1

@@ -15,12 +15,14 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
 	"walrus/certs"
 	"walrus/dht"
 	"walrus/ledger"
 	"walrus/ledger/light"
+	"walrus/monitor"
 	"walrus/node/keeper"
 	"walrus/p2p"
 	"walrus/store"
@@ -28,7 +30,7 @@ import (
 
 // Node is a storage node.
 type Node struct {
-	cfg        Config // constant after New, as are the next twelve
+	cfg        Config // constant after New, as the next ones to committees
 	log        *slog.Logger
 	started    time.Time
 	store      *store.Store
@@ -36,8 +38,12 @@ type Node struct {
 	dht        *dht.DHT
 	ledger     Ledger
 	keeper     *keeper.Keeper
-	metrics    net.Listener // nil: none
+	watch      *monitor.Watch    // nil: none
+	rebutter   *monitor.Rebutter // nil: none
+	metrics    net.Listener      // nil: none
+	registry   *prometheus.Registry
 	history    *history
+	alarms     *alarms
 	closers    []func() error // of the open parts, in the order of opening
 	committees certs.Committees
 	clockAhead atomic.Int64          // nanoseconds; see tellClock
@@ -60,7 +66,7 @@ func New(cfg Config, open OpenLedger) (*Node, error) {
 	cfg.DHT.Network, cfg.DHT.Server, cfg.DHT.Public, cfg.DHT.Logger = cfg.P2P.Network, true, cfg.P2P.Public, cfg.Logger
 	cfg.Store.Logger = cfg.Logger
 	cfg.Keeper.Name, cfg.Keeper.Genesis, cfg.Keeper.Logger = cfg.Name, cfg.Genesis, cfg.Logger
-	n := &Node{cfg: cfg, log: cfg.Logger, started: time.Now(), committees: committees}
+	n := &Node{cfg: cfg, log: cfg.Logger, started: time.Now(), committees: committees, registry: prometheus.NewRegistry()}
 	if cfg.P2P.Public {
 		err := errors.New("no member has been asked yet whether it reaches this node")
 		n.refusal.Store(&err)
@@ -102,12 +108,26 @@ func (n *Node) open(committees certs.Committees, open OpenLedger) (err error) {
 	if n.ledger, err = open(n.host.Libp2p(), n.dht.Connect); err != nil {
 		return err
 	}
-	n.closers = append(n.closers, n.ledger.Close) // closed first: it uses streams of the host
+	n.closers = append(n.closers, n.ledger.Close) // closed early: it uses streams of the host
+	if n.alarms, err = newAlarms(&n.cfg, n.host.ID()); err != nil {
+		return err
+	}
+	if err := n.openWatch(); err != nil {
+		return err
+	}
 	n.keeper, err = keeper.New(n.cfg.Keeper, keeper.Parts{
 		Self: n.host.ID(), Identity: n.cfg.P2P.Key, Committees: committees, Store: n.store, Peers: n.host, Checks: n.host.Checks(), Network: n.dht, Ledger: n.ledger,
-		NotAdmitted: n.notAdmitted, Pins: pins{n.dht, n.host.Pins()},
+		NotAdmitted: n.notAdmitted, Lost: n.alarms.lost, Pins: pins{n.dht, n.host.Pins()},
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	n.alarms.keeper = n.keeper
+	n.alarms.parts = alarmParts{
+		self: n.host.ID(), watch: n.watch, receipts: p2p.RoundsOf(n.host).Receipts,
+		height: func() uint64 { _, height := n.ledger.State(); return height },
+	}
+	return nil
 }
 
 // pins finds peers that pin blobs in the DHT, and asks them.
@@ -140,6 +160,9 @@ func (n *Node) Parts() (*p2p.Host, *dht.DHT) { return n.host, n.dht }
 // SetAllowed replaces the allow list of a private network, as p2p.SetAllowed does.
 func (n *Node) SetAllowed(list func(peer.ID) bool) (closed int) { return p2p.SetAllowed(n.host, list) }
 
+// Fresh delivers when new certificates have come since the last time. It is for one reader.
+func (n *Node) Fresh() <-chan struct{} { return n.keeper.Fresh() }
+
 // Ready is closed once the node serves, or after Config.Ready if it does not serve by then. The node then answers
 // requests.
 func (n *Node) Ready() <-chan struct{} { return n.keeper.Ready() }
@@ -154,7 +177,7 @@ func (n *Node) Run(ctx context.Context) (err error) {
 		n.log.Error("the store was damaged when it was opened; missing data will be repaired from other nodes", "path", i.Path, "err", i.Err)
 	}
 	g, ctx := errgroup.WithContext(ctx)
-	topics, err := n.host.Join(ctx, n.keeper.Certificates())
+	topics, err := n.host.Join(ctx, n.topics()...)
 	if err != nil {
 		return fmt.Errorf("node: %w", err)
 	}
@@ -173,6 +196,8 @@ func (n *Node) Run(ctx context.Context) (err error) {
 		"history": n.runHistory,
 		"clock":   n.runClock,
 		"gate":    n.runGate,
+		"alerts":  n.alarms.run,
+		"watch":   func(ctx context.Context) error { return n.runWatch(ctx, topics) },
 		"reach": func(ctx context.Context) error {
 			n.host.Outside().Log(ctx, n.log)
 			return nil

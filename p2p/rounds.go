@@ -25,6 +25,8 @@ type RoundBackend interface {
 	// ErrNotOwner at a host that is no member, ErrBadRequest for a round that is over or an accuser that is unknown,
 	// ErrUnavailable for a peer that does not answer this host either, ErrBusy.
 	Relay(ctx context.Context, from peer.ID, round uint64, accuser peer.ID) error
+	// Scores tells what this peer has heard from monitors of the members. ErrUnavailable before it knows them.
+	Scores(ctx context.Context) (Scores, error)
 }
 
 // roundOperation runs the operations of the monitor protocol.
@@ -48,6 +50,9 @@ func roundOperation(ctx context.Context, x *request) error {
 			return fmt.Errorf("%w: an accuser with a malformed peer ID", ErrBadRequest)
 		}
 		return x.replyBytes(nil, x.rounds.Relay(ctx, x.from, op.Relay.GetRound(), accuser))
+	case *wire.Request_GetScores:
+		s, err := x.rounds.Scores(ctx)
+		return x.replyBytes(s.Marshal(), err)
 	}
 	return fmt.Errorf("%w: %s is not an operation of this protocol", ErrBadRequest, x.name())
 }
@@ -106,4 +111,17 @@ func (r Rounds) Relay(ctx context.Context, member peer.ID, round uint64, accuser
 	req := &wire.Request{Op: &wire.Request_Relay{Relay: &wire.Relay{Round: round, Accuser: []byte(accuser)}}}
 	_, err = r.h.askBytes(ctx, target{member, monitorProtocol}, req, nil)
 	return err
+}
+
+// Scores asks a peer what it has heard from monitors. None of it is proven.
+func (r Rounds) Scores(ctx context.Context, to peer.ID) (s Scores, err error) {
+	defer describe(&err, to, "what monitors say")
+	b, err := r.h.askBytes(ctx, target{to, monitorProtocol}, &wire.Request{Op: &wire.Request_GetScores{GetScores: new(wire.GetScores)}}, nil)
+	if err != nil {
+		return Scores{}, err
+	}
+	if s, err = UnmarshalScores(b); err != nil {
+		return Scores{}, fmt.Errorf("%w: %w", ErrProtocol, err)
+	}
+	return s, nil
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"testing"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -17,6 +18,7 @@ type roundBook struct {
 	node     peer.ID
 	evidence []byte
 	answer   []byte
+	scores   Scores
 	err      error
 }
 
@@ -33,6 +35,36 @@ func (b *roundBook) PutFault(_ context.Context, from peer.ID, evidence []byte) e
 func (b *roundBook) Relay(_ context.Context, from peer.ID, round uint64, accuser peer.ID) error {
 	b.from, b.round, b.node = from, round, accuser
 	return b.err
+}
+
+func (b *roundBook) Scores(context.Context) (Scores, error) { return b.scores, b.err }
+
+// TestScores: scores arrive as they were sent; what no peer of ours sends is refused.
+func TestScores(t *testing.T) {
+	client, server := serving(t, newMemory(), nil, nil)
+	b := &roundBook{scores: Scores{Epoch: 7, Members: []Score{{1, 3, 100, 99, UnknownScore, 31}, {}, {6, 1, 0, 0, 0, 255}}}}
+	if err := RoundsOf(server).Serve(t.Context(), b); err != nil {
+		t.Fatal(err)
+	}
+	got, err := RoundsOf(client).Scores(t.Context(), server.ID())
+	if err != nil || !reflect.DeepEqual(got, b.scores) {
+		t.Errorf("%+v, %v", got, err)
+	}
+	for _, bad := range []Score{{Outcome: 7}, {Level: 4}, {Durability: 101}, {Reachability: 254}, {Speed: 200}} {
+		b.scores = Scores{Members: []Score{{}, bad}}
+		if _, err := RoundsOf(client).Scores(t.Context(), server.ID()); !errors.Is(err, ErrProtocol) {
+			t.Errorf("%+v: %v", bad, err)
+		}
+	}
+	for _, raw := range [][]byte{nil, {1, 2, 3}, make([]byte, 4+5), make([]byte, 4+6*70_000)} {
+		if _, err := UnmarshalScores(raw); err == nil {
+			t.Errorf("%d bytes are taken", len(raw))
+		}
+	}
+	b.err = fmt.Errorf("%w: too early", ErrUnavailable)
+	if _, err := RoundsOf(client).Scores(t.Context(), server.ID()); !errors.Is(err, ErrUnavailable) {
+		t.Error(err)
+	}
 }
 
 // TestRounds: the requests about rounds arrive as they were made, errors keep their identity, and what is too long is

@@ -43,12 +43,17 @@ func (rs *records) alter(t *tx, id shards.BlobID, c *counts, fn func(r *record) 
 	if err != nil {
 		return err
 	}
-	before := r.indexes(id)
+	before, was := r.indexes(id), r.State
 	if known {
 		c.count(&r, rs.space(r.Size), -1)
 	}
 	if err := fn(&r); err != nil {
 		return err
+	}
+	if known && (was == pinned) != (r.State == pinned) {
+		if err := rs.reopen(t, id, r.State != pinned); err != nil {
+			return err
+		}
 	}
 	for _, key := range before {
 		if known {
@@ -70,6 +75,18 @@ func (rs *records) alter(t *tx, id shards.BlobID, c *counts, fn func(r *record) 
 	}
 	c.count(&r, rs.space(r.Size), 1)
 	return errors.Join(t.put(blobKey(keyBlob, id), &r), t.put([]byte{keyCounts}, c))
+}
+
+// reopen puts the requests of a blob among those for blobs that are not pinned, or takes them out.
+func (rs *records) reopen(t *tx, id shards.BlobID, open bool) error {
+	prefix := blobKey(keyRef, id)
+	return t.keys(prefix, nil, false, func(key []byte) (bool, error) {
+		change := t.remove
+		if open {
+			change = t.mark
+		}
+		return true, change(openKey(string(key[len(prefix):])))
+	})
 }
 
 // stamp returns the time at which a request is made, in whole milliseconds and later than those of all others: clients
@@ -136,7 +153,7 @@ func (rs *records) insert(t *tx, c *counts, r *Request) error {
 	}
 	if r.Blob == (shards.BlobID{}) {
 		c.Foreign++
-		return t.put([]byte{keyCounts}, c)
+		return errors.Join(t.mark(openKey(r.ID)), t.put([]byte{keyCounts}, c))
 	}
 	if err := errors.Join(t.mark(refKey(r.Blob, r.ID)), t.remove(blobKey(keyDrop, r.Blob))); err != nil {
 		return err
@@ -144,6 +161,9 @@ func (rs *records) insert(t *tx, c *counts, r *Request) error {
 	return rs.alter(t, r.Blob, c, func(b *record) error {
 		if b.Refs++; b.State == pinned {
 			return nil
+		}
+		if err := t.mark(openKey(r.ID)); err != nil {
+			return err
 		}
 		b.State, b.Asked, b.NextTry, b.Tries, b.Queue = want, r.Created, r.Created, 0, 0
 		return nil
@@ -157,7 +177,7 @@ func (rs *records) delete(t *tx, c *counts, id string) error {
 	} else if !known {
 		return ErrNotFound
 	}
-	if err := t.remove(requestKey(id)); err != nil {
+	if err := errors.Join(t.remove(requestKey(id)), t.remove(openKey(id))); err != nil {
 		return err
 	}
 	c.Requests--

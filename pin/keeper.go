@@ -305,48 +305,6 @@ func (k *Keeper) settled(_ context.Context, r *Request) (Request, error) {
 	return k.Request(r.ID)
 }
 
-// List returns the newest requests that f selects, newest first, and how many it selects in all.
-func (k *Keeper) List(f Filter) (page []Request, total int, err error) {
-	limit := f.Limit
-	if limit == 0 {
-		limit = 10
-	}
-	if limit < 0 || limit > MaxPage {
-		return nil, 0, fmt.Errorf("%w: a page of %d: 1 to %d", ErrInvalid, limit, MaxPage)
-	}
-	var blobs []shards.BlobID
-	for _, c := range f.CIDs {
-		if id, err := ParseCID(c); err == nil {
-			blobs = append(blobs, id)
-		}
-	}
-	var start []byte
-	if !f.Before.IsZero() {
-		start = requestKey(newID(f.Before.Add(time.Microsecond)))
-	}
-	err = k.db.view(func(t *tx) error {
-		return t.keys([]byte{keyRequest}, start, true, func(key []byte) (bool, error) {
-			var r Request
-			if _, err := t.get(key, &r); err != nil {
-				return false, err
-			}
-			if !f.After.IsZero() && !r.Created.After(f.After) {
-				return false, nil // all others are older
-			}
-			if err := k.complete(t, &r); err != nil {
-				return false, err
-			}
-			if f.match(&r, blobs) {
-				if total++; len(page) < limit {
-					page = append(page, r)
-				}
-			}
-			return true, nil
-		})
-	})
-	return page, total, err
-}
-
 // Stats counts what a Keeper has and does.
 type Stats struct {
 	Requests int // of them Foreign for CIDs of something else

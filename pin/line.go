@@ -41,7 +41,7 @@ func (c *copyFile) line(axis shards.Axis, index int) *line {
 		}
 	case axis == shards.Secondary && index < p.Columns():
 		l.symbol = func(k int, b []byte, off int64) error { return c.row(b, int64(k)*row+int64(index)*z+off) }
-	default: // symbol k is where the crossing line k, expanded, has it
+	default: // the crossing line k, expanded, has symbol k
 		l.symbol = func(k int, b []byte, off int64) error {
 			done := 0
 			err := c.meta.ReadSymbols(axis.Other(), k, c.line(axis.Other(), k), []int{index}, off, int64(len(b)), func(parts [][]byte) error {

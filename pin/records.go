@@ -29,6 +29,7 @@ import (
 //	'd' ‖ blob ID                  files to be removed
 //	'n'                            counts
 //	't'                            the addresses that were announced
+//	'u' ‖ request ID               requests for blobs that are not pinned, and for CIDs of something else
 //	'y'                            the bytes served on the last day on which some were
 const (
 	keyRequest  = 'r'
@@ -42,6 +43,7 @@ const (
 	keyDrop     = 'd'
 	keyCounts   = 'n'
 	keyTold     = 't'
+	keyOpen     = 'u'
 	keyDay      = 'y'
 )
 
@@ -83,6 +85,7 @@ type counts struct {
 	Foreign  int    `json:"foreign"` // requests for CIDs of something else
 	Waiting  int    `json:"waiting"` // blobs by state
 	Pinned   int    `json:"pinned"`
+	Kept     int    `json:"kept"` // requests for pinned blobs
 	Refused  int    `json:"refused"`
 	Failing  int    `json:"failing"` // of Waiting: the last attempt failed
 	Space    int64  `json:"space"`   // bytes of disk reserved for blobs
@@ -94,6 +97,7 @@ func (c *counts) count(r *record, space int64, by int) {
 	switch r.State {
 	case pinned:
 		c.Pinned += by
+		c.Kept += by * r.Refs
 	case refused:
 		c.Refused += by
 	default:
@@ -230,6 +234,8 @@ func blobKey(kind byte, id shards.BlobID) []byte { return append([]byte{kind}, i
 func requestKey(id string) []byte { return append([]byte{keyRequest}, id...) }
 
 func refKey(blob shards.BlobID, id string) []byte { return append(blobKey(keyRef, blob), id...) }
+
+func openKey(id string) []byte { return append([]byte{keyOpen}, id...) }
 
 func endKey(epoch uint32, id string) []byte {
 	return append(binary.BigEndian.AppendUint32([]byte{keyEnd}, epoch), id...)

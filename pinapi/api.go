@@ -11,8 +11,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"time"
+
+	"golang.org/x/net/netutil"
 
 	"walrus/pin"
 )
@@ -221,18 +224,31 @@ func noSuchPath(_ http.ResponseWriter, r *http.Request) (int, any, error) {
 	return 0, nil, failed(http.StatusNotFound, "NOT_FOUND", fmt.Sprintf("no such path: %.100s; pins are at /pins", r.URL.Path))
 }
 
-// Times of the server.
+// Bounds of the server.
 const (
 	headerTime = 10 * time.Second
 	bodyTime   = 30 * time.Second
+	// answerTime bounds a request as a whole. The longest answers are pages of 1000 pins with 16 KiB of meta each.
+	answerTime = 2 * time.Minute
 	idleTime   = 2 * time.Minute
 	maxHeader  = 16 << 10
+	// maxConnections bounds the connections to one address. Others wait in the system's queue.
+	maxConnections = 128
 )
+
+// Listen listens at a TCP address and bounds the connections that are open at a time.
+func Listen(addr string) (net.Listener, error) {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	return netutil.LimitListener(l, maxConnections), nil
+}
 
 // NewServer returns a server for h with bounds on time and memory that suit the API.
 func NewServer(h http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
-		Handler: h, ReadHeaderTimeout: headerTime, ReadTimeout: bodyTime, IdleTimeout: idleTime, MaxHeaderBytes: maxHeader,
+		Handler: h, ReadHeaderTimeout: headerTime, ReadTimeout: bodyTime, WriteTimeout: answerTime, IdleTimeout: idleTime, MaxHeaderBytes: maxHeader,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"walrus/internal/socket"
 	"walrus/pin"
+	"walrus/quilt"
 	"walrus/shards"
 )
 
@@ -161,6 +162,20 @@ func (c *Client) Import(ctx context.Context, dir string) ([]pin.Request, error) 
 	var l List
 	err := c.do(ctx, http.MethodPost, "import", folderForm{dir}, &l)
 	return l.requests(), err
+}
+
+// Files implements Copies.
+func (c *Client) Files(ctx context.Context, id shards.BlobID) ([]quilt.Patch, error) {
+	var list []File
+	if err := c.do(ctx, http.MethodGet, "files/"+id.String(), nil, &list); err != nil {
+		return nil, err
+	}
+	files := make([]quilt.Patch, len(list))
+	for i, f := range list {
+		files[i] = f.ID.Patch()
+		files[i].Identifier, files[i].Tags = f.Identifier, f.Tags
+	}
+	return files, nil
 }
 
 // Status implements Copies. It is zero if the pinner does not answer: ask About for the error.

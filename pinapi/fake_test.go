@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"walrus/pin"
+	"walrus/quilt"
 	"walrus/shards"
 )
 
@@ -140,4 +141,11 @@ func (m *memory) Status() pin.Stats {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return pin.Stats{Requests: len(m.list), Pinned: 2, Bytes: 3, Limit: 4, Served: 5}
+}
+
+func (m *memory) Files(_ context.Context, id shards.BlobID) ([]quilt.Patch, error) {
+	if id != (shards.BlobID{2}) {
+		return nil, fmt.Errorf("blob %s: %w", id, pin.ErrInvalid)
+	}
+	return []quilt.Patch{{Identifier: "a", Start: 1, End: 2, Size: -1}, {Identifier: "b", Tags: map[string]string{"k": "v"}, Start: 2, End: 9, Size: -1}}, nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"walrus/internal/socket"
 	"walrus/pin"
+	"walrus/quilt"
 	"walrus/shards"
 )
 
@@ -21,6 +22,8 @@ type Copies interface {
 	Export(ctx context.Context, id shards.BlobID, dir string) error
 	// Import pins the blobs of a folder. What is there already is not copied again.
 	Import(ctx context.Context, dir string) ([]pin.Request, error)
+	// Files lists the files of a pinned quilt. Errors: pin.ErrNotFound, pin.ErrInvalid if the blob is no quilt, or others.
+	Files(ctx context.Context, id shards.BlobID) ([]quilt.Patch, error)
 	// Status returns counts.
 	Status() pin.Stats
 }
@@ -58,6 +61,7 @@ func NewLocal(api *API, c Copies, about func() Process) http.Handler {
 		"POST /local/verify/{blob}": l.verify,
 		"POST /local/export/{blob}": l.export,
 		"POST /local/import":        l.importAll,
+		"GET /local/files/{blob}":   l.files,
 	} {
 		mux.Handle(pattern, api.answer(h))
 	}
@@ -149,6 +153,15 @@ func (l *Local) importAll(w http.ResponseWriter, r *http.Request) (int, any, err
 	}
 	list, err := l.copies.Import(r.Context(), f.Dir)
 	return http.StatusOK, NewList(list, len(list)), told(err)
+}
+
+func (l *Local) files(_ http.ResponseWriter, r *http.Request) (int, any, error) {
+	id, err := shards.ParseBlobID(r.PathValue("blob"))
+	if err != nil {
+		return 0, nil, badRequest("%v", err)
+	}
+	files, err := l.copies.Files(r.Context(), id)
+	return http.StatusOK, NewFiles(id, files), told(err)
 }
 
 // told lets the owner see the whole text of an error: it may name files.

@@ -100,6 +100,13 @@ func TestLocal(t *testing.T) {
 	if got := fmt.Sprint(m.calls); got != fmt.Sprintf("[verify %s export %s /to import /from]", shards.BlobID{2}, shards.BlobID{2}) {
 		t.Errorf("calls: %s", got)
 	}
+	files, err := c.Files(ctx, shards.BlobID{2})
+	if want, _ := m.Files(ctx, shards.BlobID{2}); err != nil || !reflect.DeepEqual(files, want) {
+		t.Errorf("files arrive as %+v: %v", files, err)
+	}
+	if _, err := c.Files(ctx, shards.BlobID{3}); !errors.Is(err, pin.ErrInvalid) {
+		t.Errorf("the files of no quilt: %v", err)
+	}
 	if err := c.Remove(ctx, other.ID); err != nil {
 		t.Error(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"walrus/pin"
+	"walrus/quilt"
 	"walrus/shards"
 )
 
@@ -28,6 +29,23 @@ type Pin struct {
 	LastVerified time.Time         `json:"lastVerified,omitzero"`
 	Announced    time.Time         `json:"announced,omitzero"`
 	Served       uint64            `json:"servedBytes"`
+	Files        []File            `json:"files,omitempty"` // of a quilt, if they were asked for
+}
+
+// File is a file of a quilt.
+type File struct {
+	ID         quilt.PatchID     `json:"patchId"`
+	Identifier string            `json:"identifier"`
+	Tags       map[string]string `json:"tags,omitempty"`
+}
+
+// NewFiles describes the files of a quilt.
+func NewFiles(id shards.BlobID, files []quilt.Patch) []File {
+	list := make([]File, len(files))
+	for i := range files {
+		list[i] = File{files[i].ID(id), files[i].Identifier, files[i].Tags}
+	}
+	return list
 }
 
 // NewPin describes a request.

@@ -21,9 +21,16 @@ type book struct {
 	made    []pin.Request
 }
 
-// Get implements ledger.Reader for the account alone.
-func (b *book) Get([]byte) ([]byte, error) {
-	return b.account.Marshal(), nil
+// Get implements ledger.Reader for the account and records.
+func (b *book) Get(key []byte) ([]byte, error) {
+	if key[0] == 'a' {
+		return b.account.Marshal(), nil
+	}
+	record, ok := b.blobs[ledger.ObjectID(key[1:])]
+	if !ok {
+		return nil, ledger.ErrNotFound
+	}
+	return record.Marshal(), nil
 }
 
 func (b *book) Read(context.Context, ...[]byte) (ledger.Reader, error) { return b, nil }
@@ -54,19 +61,25 @@ func (b *book) List(f pin.Filter) (page []pin.Request, total int, err error) {
 // account's record is the same; a failure is made up for.
 func TestFollow(t *testing.T) {
 	keep := []ledger.Attribute{{Key: "keep", Value: "yes"}, {Key: "other", Value: "x"}}
+	owner := ledger.Address{7}
 	b := &book{account: ledger.Account{Nonce: 1}, blobs: map[ledger.ObjectID]ledger.Blob{
-		{1}: {BlobID: shards.BlobID{1}, Certified: 1, Attributes: keep}, {2}: {BlobID: shards.BlobID{1}, Certified: 2, Attributes: keep},
-		{3}: {BlobID: shards.BlobID{3}, Attributes: keep}, {4}: {BlobID: shards.BlobID{4}, Certified: 1},
+		{1}: {Owner: owner, BlobID: shards.BlobID{1}, Certified: 1, Attributes: keep},
+		{2}: {Owner: owner, BlobID: shards.BlobID{1}, Certified: 2, Attributes: keep},
+		{3}: {Owner: owner, BlobID: shards.BlobID{3}, Attributes: keep}, {4}: {Owner: owner, BlobID: shards.BlobID{4}, Certified: 1},
 	}}
 	home := t.TempDir()
-	rule := Follow{Owner: ledger.Address{7}, Attributes: map[string]string{"keep": "yes"}, Name: "n", Meta: map[string]string{"a": "b"}}
+	rule := Follow{Owner: owner, Attributes: map[string]string{"keep": "yes"}, Name: "n", Meta: map[string]string{"a": "b"}}
 	if err := SaveFollows(home, []Follow{rule}); err != nil {
 		t.Fatal(err)
 	}
-	f := newFollower(b, b)
+	f := newFollower(home, b, nil, b)
+	lookAll := func() error {
+		rules, err := LoadFollows(home)
+		return errors.Join(err, f.listAll(t.Context(), rules))
+	}
 	look := func(made, listed int) {
 		t.Helper()
-		if err := f.lookAll(t.Context(), home); err != nil {
+		if err := lookAll(); err != nil {
 			t.Fatal(err)
 		}
 		if len(b.made) != made || b.listed != listed {
@@ -81,12 +94,12 @@ func TestFollow(t *testing.T) {
 	third := b.blobs[ledger.ObjectID{3}]
 	third.Certified, b.account.Nonce, b.full = 1, 2, true
 	b.blobs[ledger.ObjectID{3}] = third
-	if err := f.lookAll(t.Context(), home); !errors.Is(err, pin.ErrFull) {
+	if err := lookAll(); !errors.Is(err, pin.ErrFull) {
 		t.Errorf("full: %v", err)
 	}
 	b.full = false
 	look(2, 3)
-	f = newFollower(b, b)
+	f = newFollower(home, b, nil, b)
 	look(2, 4)
 	rule.Attributes = nil
 	if err := SaveFollows(home, []Follow{rule}); err != nil {
@@ -96,7 +109,7 @@ func TestFollow(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(home, followsFile), []byte("{"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := f.lookAll(t.Context(), home); err == nil {
+	if err := lookAll(); err == nil {
 		t.Error("a damaged file is read")
 	}
 	if err := SaveFollows(home, make([]Follow, MaxFollows+1)); err == nil {

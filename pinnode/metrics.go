@@ -79,11 +79,14 @@ func (c *statsCollector) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
+// Collector returns the metrics of the pins.
+func (n *Node) Collector() prometheus.Collector { return &statsCollector{n.keeper.Status, n.started} }
+
 // metricsHandler serves metrics and health.
 func (n *Node) metricsHandler() (http.Handler, error) {
 	reg := prometheus.NewRegistry()
 	for _, c := range []prometheus.Collector{
-		&statsCollector{n.keeper.Status, n.started}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		n.Collector(), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	} {
 		if err := reg.Register(c); err != nil {
 			return nil, fmt.Errorf("metrics: %w", err)

@@ -42,6 +42,9 @@ type Config struct {
 	// Blocklist is a file with the IDs of blobs that are neither kept nor served, one per line. It is read again when it
 	// changes. "": none are.
 	Blocklist string
+	// Heard delivers when a new certificate was heard of, if others listen to the topic in this process. Default nil: the
+	// pinner listens.
+	Heard <-chan struct{}
 	// Version is shown to commands.
 	Version string
 	// Logger receives what an operator can act on. Required.
@@ -51,7 +54,7 @@ type Config struct {
 // epochPause is the time between two looks at the epoch, for pins that end with one.
 const epochPause = 15 * time.Second
 
-// Node is a pinner. All fields are constant after Open, except epoch.
+// Node is a pinner. All fields are constant after Open, except those of atomic types.
 type Node struct {
 	cfg     Config
 	log     *slog.Logger
@@ -64,6 +67,8 @@ type Node struct {
 	api     net.Listener // nil: none
 	metrics net.Listener // nil: none
 	epoch   atomic.Uint32
+	heard   chan struct{}  // a certificate was heard of
+	follows atomic.Bool    // there are rules to follow
 	beside  bool           // host and dht belong to a storage node
 	closers []func() error // of the open parts, in the order of opening
 	started time.Time
@@ -72,7 +77,7 @@ type Node struct {
 // Open opens the pins and the host, and listens. Everything else starts with Run. After Open has succeeded, call Run or
 // Close.
 func Open(ctx context.Context, cfg Config, open clientnode.OpenChain) (*Node, error) {
-	n := &Node{cfg: cfg, log: cfg.Logger, started: time.Now()}
+	n := &Node{cfg: cfg, log: cfg.Logger, started: time.Now(), heard: make(chan struct{}, 1)}
 	if err := n.open(ctx, open); err != nil {
 		return nil, errors.Join(fmt.Errorf("pinner: %w", err), n.Close())
 	}
@@ -82,7 +87,7 @@ func Open(ctx context.Context, cfg Config, open clientnode.OpenChain) (*Node, er
 // OpenBeside opens a pinner on the host and the DHT of a storage node in the same process, which must outlive it. What
 // cfg.Client says of the host and the DHT serves only to look for announcements as a stranger. Otherwise it is as Open.
 func OpenBeside(ctx context.Context, cfg Config, host *p2p.Host, table *dht.DHT, open clientnode.OpenChain) (*Node, error) {
-	n := &Node{cfg: cfg, log: cfg.Logger, started: time.Now(), host: host, dht: table, beside: true}
+	n := &Node{cfg: cfg, log: cfg.Logger, started: time.Now(), host: host, dht: table, beside: true, heard: make(chan struct{}, 1)}
 	if err := n.open(ctx, open); err != nil {
 		return nil, errors.Join(fmt.Errorf("pins: %w", err), n.Close())
 	}
@@ -152,7 +157,7 @@ func (n *Node) listen() (err error) {
 		if l.addr == "" {
 			continue
 		}
-		if *l.to, err = net.Listen("tcp", l.addr); err != nil {
+		if *l.to, err = pinapi.Listen(l.addr); err != nil {
 			return err
 		}
 		n.closers = append(n.closers, closing(*l.to))
@@ -214,6 +219,9 @@ func (n *Node) Run(ctx context.Context, ready func() error) (err error) {
 			n.host.Outside().Log(ctx, n.log)
 			return nil
 		})
+	}
+	if n.cfg.Heard == nil && !n.beside {
+		g.Go(func() error { return n.hear(ctx) })
 	}
 	g.Go(func() error { return n.watchEpoch(ctx) })
 	g.Go(func() error { return n.follow(ctx) })

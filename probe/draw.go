@@ -15,15 +15,14 @@ type Blob struct {
 }
 
 const (
-	// wholeCell: of cells up to this size whole symbols are always asked for, in bytes. Of larger ones they are asked
-	// for so seldom that the expected cost of a question stays below wholeCell + partCell.
-	wholeCell = 1 << 20
-	// partCell: else a part of about this size is.
-	partCell = 64 << 10
+	// wholeCell: of cells up to this size, or up to one strip, whole symbols are always asked for, in bytes. Of larger
+	// ones they are asked for so seldom that it costs wholeCell on average. Else a part is, of partCell or one strip.
+	wholeCell = 4 << 10
+	partCell  = 4 << 10
 )
 
 // drawTries bounds the search for a cell that is not all zeros.
-const drawTries = 16
+const drawTries = 64
 
 // drawDomain begins the hash from which choices are drawn.
 const drawDomain = "walrus probe draw 1\x00"
@@ -45,7 +44,9 @@ func (d *dice) below(n uint64) uint64 {
 // Draw chooses one cell of a blob among the slivers on a node's shards, and asks for it as a repair does: without its
 // proof. The same seed gives the same question. The seed must be unpredictable for the node. Network, Nonce and Height
 // of the question are left for the caller to fill in. ok is false if the node has no shards. Rows and cells behind the
-// end of a short blob are all zeros, which nobody needs to store: Draw avoids them.
+// end of a short blob are all zeros, which nobody needs to store: Draw avoids them. A question costs the node at most 8
+// KiB on average, or 4 KiB and a strip of one symbol, whatever the size of the blob. To a Whole one ask for the Proofs
+// next; after a part do not, because the node would read all of a large sliver.
 func Draw(seed [32]byte, p shards.Params, b Blob, held []int) (q Question, ok bool) {
 	if len(held) == 0 {
 		return q, false
@@ -62,9 +63,9 @@ func Draw(seed [32]byte, p shards.Params, b Blob, held []int) (q Question, ok bo
 		}
 	}
 	q.Length = q.SymbolSize
-	if q.SymbolSize > wholeCell && d.below(uint64(q.SymbolSize)) >= wholeCell {
-		w := int64(p.StripWidth())
-		part := max(partCell/w, 1) * w
+	w := int64(p.StripWidth())
+	part := max(partCell/w, 1) * w
+	if q.SymbolSize > max(wholeCell, part) && d.below(uint64(q.SymbolSize)) >= wholeCell {
 		q.Offset = int64(d.below(uint64((q.SymbolSize+part-1)/part))) * part
 		q.Length = min(part, q.SymbolSize-q.Offset)
 	}

@@ -76,7 +76,7 @@ const domain = "walrus probe receipt 1\x00"
 // message returns the bytes to sign: domain ‖ H(question) ‖ code ‖ H(answer). answer hashes either the cells, for each
 // its leaf if symbols were asked for, then its proof; or the lacking sliver, u16 LE.
 func message(q *Question, code Code, answer shards.Hash) []byte {
-	question := blake2b.Sum256(q.appendForm(nil))
+	question := hashOf(q.appendForm(nil))
 	b := append([]byte(domain), question[:]...)
 	b = append(b, byte(code))
 	return append(b, answer[:]...)
@@ -95,8 +95,10 @@ func Refuse(key ed25519.PrivateKey, q *Question, code Code, lacks int) (s [Signa
 }
 
 func refusalSum(lacks int) shards.Hash {
-	return blake2b.Sum256(binary.LittleEndian.AppendUint16(nil, uint16(lacks)))
+	return hashOf(binary.LittleEndian.AppendUint16(nil, uint16(lacks)))
 }
+
+func hashOf(b []byte) shards.Hash { return blake2b.Sum256(b) }
 
 // Verify checks the receipt's form and its signature. Errors wrap ErrReceipt, ErrQuestion or ErrSignature. It says
 // nothing about whether the answer is right.
@@ -107,7 +109,7 @@ func (r *Receipt) Verify() error {
 	}
 	answer := refusalSum(r.Lacks)
 	if r.Code == Answered {
-		answer = blake2b.Sum256(r.appendCells(nil))
+		answer = hashOf(r.appendCells(nil))
 	}
 	if !ed25519.Verify(key, message(&r.Question, r.Code, answer), r.Signature[:]) {
 		return fmt.Errorf("%w: peer %s, %s", ErrSignature, r.Node, r.Code)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/peer"
 	"golang.org/x/crypto/blake2b"
+	"pgregory.net/rapid"
 
 	"walrus/shards"
 )
@@ -30,7 +31,7 @@ func testQuestion() Question {
 }
 
 // answered returns the receipt of a payload.
-func answered(t testing.TB, key ed25519.PrivateKey, node peer.ID, q Question, payload []byte) Receipt {
+func answered(t rapid.TB, key ed25519.PrivateKey, node peer.ID, q Question, payload []byte) Receipt {
 	t.Helper()
 	server, asker := NewAnswer(&q, false), NewAnswer(&q, true)
 	if _, err := server.Write(payload); err != nil {

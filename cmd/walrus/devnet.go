@@ -110,6 +110,9 @@ A gateway serves HTTP and pays with the devnet's wallet. It has the API of the o
 network. If its default port is taken, it uses another one, shown in the ready line; a taken port given with --gateway is
 an error. The gateway logs every request. With --pins a pin process runs, too; commands find it with --home D/pins.
 
+A monitor runs beside each node, and probes the others once something is stored. Rounds last six seconds for each node; with
+--epoch 12m, five seconds. walrus monitor status --home D/node-0 shows one; --monitors 0 runs none.
+
   walrus devnet up --dir D
   walrus --config D/client.yaml store README.md      # in another terminal
   curl -T README.md http://127.0.0.1:31415/v1/blobs
@@ -167,12 +170,15 @@ func (a *app) devnetUp(ctx context.Context, net *config.Devnet, web *devnetGatew
 		r := newDevnetReport(net)
 		r.Ready, r.Addresses = true, addrs
 		if web.bind != "" {
-			g, err := web.open(ctx, a, net)
+			g, err := web.open(ctx, a, net, nodes[0])
 			if err != nil {
 				return err
 			}
 			start(g.Run)
 			r.Gateway, r.Metrics = g.URL(), g.MetricsURL()
+		}
+		if err := web.startMonitors(ctx, a, net, nodes, start); err != nil {
+			return err
 		}
 		if web.pins {
 			p, err := web.openPins(ctx, a, net)

@@ -23,6 +23,7 @@ const devnetMaxBody = 1 << 30
 type devnetGateway struct {
 	bind, metrics string
 	pins          bool  // run a pinner, too, and show its pins
+	monitors      int   // nodes with a monitor beside them; −1: all
 	maxBody       int64 // KiB
 	given         func(flag string) bool
 }
@@ -36,6 +37,7 @@ func (g *devnetGateway) add(flags *pflag.FlagSet) {
 	flags.StringVar(&g.metrics, "metrics-address", site.Metrics,
 		"`ADDRESS` and port for the gateway's Prometheus metrics, at /metrics; \"\" for none; a taken default is skipped")
 	flags.BoolVar(&g.pins, "pins", false, "run a pin process, too, with its home in the folder \"pins\" of the devnet")
+	flags.IntVar(&g.monitors, "monitors", -1, "`N`umber of nodes with a monitor beside them; -1 for all")
 	g.given = flags.Changed
 }
 
@@ -51,9 +53,9 @@ func (g *devnetGateway) apply(gw *compose.Gateway) error {
 	return nil
 }
 
-// open opens the gateway of a devnet. If the default address is taken, it uses any free port. The gateway logs as the
+// open opens the gateway of a devnet, which shows what the first node saw of monitors. If the default address is taken, it uses any free port. The gateway logs as the
 // nodes in the same process do.
-func (g *devnetGateway) open(ctx context.Context, a *app, devnet *config.Devnet) (*node.GatewayNode, error) {
+func (g *devnetGateway) open(ctx context.Context, a *app, devnet *config.Devnet, first *node.Node) (*node.GatewayNode, error) {
 	conf, err := config.LoadClient(devnet.Client)
 	if err != nil {
 		return nil, err
@@ -78,18 +80,37 @@ func (g *devnetGateway) open(ctx context.Context, a *app, devnet *config.Devnet)
 		return nil, err
 	}
 	gw.Site.API.Store.UploadDir = filepath.Join(devnet.Dir, "uploads")
+	gw.Site.API.Monitor = compose.MonitorPage(first.Watch(), g.monitors != 0)
 	if g.pins {
 		gw.Site.API.Pins = compose.PinPage(devnetPins(devnet))
 	}
-	opened, err := node.OpenGateway(ctx, gw.Client, gw.Open, gw.Site)
+	opened, err := node.OpenGateway(ctx, gw.Client, gw.Open, gw.Site, gw.Observe)
 	if errors.Is(err, syscall.EADDRINUSE) && !g.given("gateway") {
 		a.warn("%s is taken, perhaps by another devnet: the gateway uses another port; choose one with --gateway ADDRESS",
 			g.bind)
 		a.tellWarnings()
 		gw.Site.Listen(anyPort)
-		opened, err = node.OpenGateway(ctx, gw.Client, gw.Open, gw.Site)
+		opened, err = node.OpenGateway(ctx, gw.Client, gw.Open, gw.Site, gw.Observe)
 	}
 	return opened, adviseTaken(err, g.bind, "--gateway", gw.Site.Metrics, "--metrics-address")
+}
+
+// startMonitors starts the monitors beside the first nodes.
+func (g *devnetGateway) startMonitors(ctx context.Context, a *app, devnet *config.Devnet, nodes []*node.Node, start func(task)) error {
+	for i, n := range nodes {
+		if g.monitors >= 0 && i >= g.monitors {
+			break
+		}
+		conf, err := config.LoadNode(devnet.Homes[i])
+		if err != nil {
+			return err
+		}
+		attrs := []any{"node", filepath.Base(devnet.Homes[i])}
+		if err := (monitorApp{a}).startMonitor(ctx, n, conf, attrs, start); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // devnetPins returns the home of a devnet's pins.

@@ -90,7 +90,7 @@ func (a *app) serveGateway(ctx context.Context, f *gatewayFlags, publish, aggreg
 	if f.operator {
 		return a.printOperatorToken(gw)
 	}
-	g, err := node.OpenGateway(ctx, gw.Client, gw.Open, gw.Site)
+	g, err := node.OpenGateway(ctx, gw.Client, gw.Open, gw.Site, gw.Observe)
 	if err != nil {
 		return adviseTaken(err, f.bind, "--bind", gw.Site.Metrics, "--metrics-address")
 	}
@@ -131,6 +131,7 @@ func (a *app) startNodeGateway(ctx context.Context, n *node.Node, home string,
 	if err != nil {
 		return "", err
 	}
+	gw.Site.API.Monitor = compose.MonitorPage(n.Watch(), conf.Monitor.Enabled)
 	g, err := node.OpenGatewayBeside(ctx, n, gw.Client, gw.Open, gw.Site)
 	if err != nil {
 		return "", adviseTaken(err, conf.Gateway.Bind, `"gateway.bind" in node.yaml`, gw.Site.Metrics,

@@ -30,7 +30,7 @@ type gatewayFlags struct {
 	operator              bool
 	uploadDir             string
 	cacheDir              string
-	pins                  string
+	pins, monitors        string
 	cacheSize             int64 // MiB
 }
 
@@ -49,6 +49,8 @@ func (f *gatewayFlags) add(c *cobra.Command, publish, aggregate bool) {
 		"address or `NETWORK` of a proxy whose X-Forwarded-For is trusted; may be repeated")
 	flags.StringVar(&f.pins, "pins", "",
 		"home `FOLDER` of pins on this machine, which get a page; whoever reaches the gateway can see their names")
+	flags.StringVar(&f.monitors, "monitors", "",
+		"listen to monitors, keep what they say in `FOLDER`, and show it on pages and at /v1/monitor (default: do not listen)")
 	if publish {
 		f.addPublisher(flags)
 	}
@@ -131,6 +133,9 @@ func (f *gatewayFlags) apply(gw *compose.Gateway, env config.Env) error {
 			return usagef("--pins %s: %w: give the home of a pinner, or make the first pin there with walrus pin add --home", f.pins, errNoPins)
 		}
 		cfg.API.Pins = compose.PinPage(home)
+	}
+	if f.monitors != "" {
+		gw.Observe.Dir = absolute(f.monitors)
 	}
 	if f.cacheDir != "" {
 		if f.cacheSize < 1 || f.cacheSize > 1<<30 {

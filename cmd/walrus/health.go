@@ -16,8 +16,11 @@ func healthCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "health",
 		Short: "show the health of every storage node",
-		Long: `Ask every storage node for its state. The exit code is 0 only if every node serves and holds all slivers that it owes.
-Otherwise it is 1, and the last column gives the problem. "owed" counts the slivers that a node still has to repair. "invalid"
+		Long: `Ask every storage node for its state, and for what it has heard from monitors of the others. The exit code is 0 only if every
+node serves and holds all slivers that it owes, and monitors saw none fail in their last round. Otherwise it is 1, and the
+last column gives the problem. "seen" is what monitors saw: the outcome of the last round (ok, slow, missing, wrong, timeout
+or unreachable) and the scores for durability, reachability and speed, 0 to 100. What a node says of itself does not count
+there. "-" means that nodes with f+1 shards have heard nothing of it lately: without monitors the nodes' own words decide. "owed" counts the slivers that a node still has to repair. "invalid"
 counts the blobs that a node learned to be encoded wrongly by their writers since its start: it keeps nothing of them, and
 that is no fault of the node.
 
@@ -26,16 +29,19 @@ that is no fault of the node.
 
 --json prints {"ok","nodes":[{"nodeId","nodeName","ok","why","reachable","shards","state","epoch","ledgerHeight",
 "ledger","version","blobs","slivers","owed","corrupt","invalid","repairedPerHour","repairSecondsLeft",
-"diskBytes","diskLimit","diskFree","diskReserve","refuses","uptimeSeconds","peers","reach","clockAheadSeconds","incidents"}]}.`,
+"diskBytes","diskLimit","diskFree","diskReserve","refuses","uptimeSeconds","peers","reach","clockAheadSeconds","incidents",
+"seen":{"outcome","durability","reachability","speed","monitors"}}],"monitored"}. A score of -1 is unknown. "seen" is left out for a
+node of which nothing is known, and "monitored" is false if nothing is known of any.`,
 		Args: args(cobra.NoArgs, "no arguments"),
-		RunE: func(c *cobra.Command, _ []string) error { return a.health(c.Context()) },
+		RunE: func(c *cobra.Command, _ []string) error { return health(c.Context(), a) },
 	}
 }
 
 // errUnhealthy is returned by health if a node does not serve or lacks slivers.
 var errUnhealthy = errors.New("not all nodes are healthy")
 
-func (a *app) health(ctx context.Context) (err error) {
+// health prints the health of every node.
+func health(ctx context.Context, a *app) (err error) {
 	ctx, s, err := a.open(ctx, askTimeout)
 	if err != nil {
 		return err
@@ -46,7 +52,7 @@ func (a *app) health(ctx context.Context) (err error) {
 		return err
 	}
 	well := 0
-	report := healthReport{OK: h.OK, Nodes: make([]nodeReport, 0, len(h.Nodes))}
+	report := healthReport{OK: h.OK, Monitored: h.Monitored, Nodes: make([]nodeReport, 0, len(h.Nodes))}
 	for i := range h.Nodes {
 		r := newNodeReport(&h.Nodes[i])
 		if r.OK {
@@ -69,6 +75,8 @@ func (a *app) health(ctx context.Context) (err error) {
 type healthReport struct {
 	OK    bool         `json:"ok"`
 	Nodes []nodeReport `json:"nodes"`
+	// Monitored: something is known of what monitors saw.
+	Monitored bool `json:"monitored"`
 }
 
 // nodeReport is one node in the output of health and node status.
@@ -80,6 +88,32 @@ type nodeReport struct {
 	Reachable bool   `json:"reachable"`
 	Shards    []int  `json:"shards"`
 	nodeState
+	Seen *seenReport `json:"seen,omitempty"`
+}
+
+// seenReport tells what monitors saw of a node. A score of -1 is unknown.
+type seenReport struct {
+	Outcome      string `json:"outcome"`
+	Durability   int    `json:"durability"`
+	Reachability int    `json:"reachability"`
+	Speed        int    `json:"speed"`
+	Monitors     int    `json:"monitors"`
+}
+
+// cell formats what was seen for a table.
+func (s *seenReport) cell() string {
+	if s == nil {
+		return "-"
+	}
+	text := s.Outcome
+	for i, v := range []int{s.Durability, s.Reachability, s.Speed} {
+		score := "?"
+		if v >= 0 {
+			score = fmt.Sprint(v)
+		}
+		text += []string{" ", "/", "/"}[i] + score
+	}
+	return text
 }
 
 // nodeState is a node's report about itself.
@@ -120,10 +154,14 @@ type repairProgress struct {
 }
 
 func newNodeReport(n *client.NodeHealth) nodeReport {
-	return nodeReport{
+	r := nodeReport{
 		NodeID: n.Node.String(), NodeName: n.Name, OK: n.OK, Why: oneLine(n.Why), Reachable: n.Reachable, Shards: n.Shards,
 		nodeState: newNodeState(&n.Status),
 	}
+	if s := &n.Seen; s.Known {
+		r.Seen = &seenReport{s.Outcome, s.Durability, s.Reachability, s.Speed, s.Monitors}
+	}
+	return r
 }
 
 func newNodeState(s *p2p.NodeStatus) nodeState {
@@ -171,13 +209,13 @@ func (s *nodeState) diskCell() string {
 
 func (a *terminal) printHealth(r healthReport, well int) error {
 	rows := [][]string{{"node", "reachable", "state", "shards", "blobs", "slivers", "owed", "corrupt", "disk",
-		"version", "problem"}}
+		"version", "seen", "problem"}}
 	for _, n := range r.Nodes {
-		row := []string{n.NodeName, yesNo(n.Reachable), "-", fmt.Sprint(len(n.Shards)), "-", "-", "-", "-", "-", "-", n.Why}
+		row := []string{n.NodeName, yesNo(n.Reachable), "-", fmt.Sprint(len(n.Shards)), "-", "-", "-", "-", "-", "-", n.Seen.cell(), n.Why}
 		if n.Reachable {
 			row = []string{
 				n.NodeName, "yes", n.State, fmt.Sprint(len(n.Shards)), fmt.Sprint(n.Blobs), fmt.Sprint(n.Slivers),
-				fmt.Sprint(n.Owed), fmt.Sprint(n.Corrupt), n.diskCell(), n.Version, n.Why,
+				fmt.Sprint(n.Owed), fmt.Sprint(n.Corrupt), n.diskCell(), n.Version, n.Seen.cell(), n.Why,
 			}
 		}
 		rows = append(rows, row)
@@ -189,6 +227,10 @@ func (a *terminal) printHealth(r healthReport, well int) error {
 	if len(r.Nodes) == 1 {
 		are = "is"
 	}
-	_, err := fmt.Fprintf(a.stdout, "%d of %s %s healthy\n", well, plural(len(r.Nodes), "node"), are)
+	monitors := ""
+	if !r.Monitored {
+		monitors = "; no monitor was heard: this is what the nodes say of themselves"
+	}
+	_, err := fmt.Fprintf(a.stdout, "%d of %s %s healthy%s\n", well, plural(len(r.Nodes), "node"), are, monitors)
 	return err
 }

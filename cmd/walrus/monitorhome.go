@@ -1,12 +1,6 @@
 package main
 
-import (
-	"path/filepath"
-
-	"github.com/spf13/cobra"
-
-	"walrus/internal/userfile"
-)
+import "github.com/spf13/cobra"
 
 // envMonitorHome names the home of a monitor.
 const envMonitorHome = "WALRUS_MONITOR_HOME"
@@ -19,22 +13,5 @@ func monitorHomeFlag(c *cobra.Command, home *string) {
 
 // monitorHome returns the absolute path of the monitor's home.
 func (a monitorApp) monitorHome(flag string) (string, error) {
-	home := flag
-	if home == "" {
-		home = a.env(envMonitorHome)
-	}
-	switch data := a.env("XDG_DATA_HOME"); {
-	case home != "":
-	case data != "":
-		home = filepath.Join(data, "walrus", "monitor")
-	case a.env("HOME") != "":
-		home = filepath.Join(a.env("HOME"), ".local", "share", "walrus", "monitor")
-	default:
-		return "", usagef("where is the monitor? give --home FOLDER or set $%s", envMonitorHome)
-	}
-	home, err := userfile.Expand(home)
-	if err != nil {
-		return "", usagef("home of the monitor: %w", err)
-	}
-	return filepath.Abs(home)
+	return a.dataHome(flag, envMonitorHome, "monitor")
 }

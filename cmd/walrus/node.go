@@ -12,6 +12,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/spf13/cobra"
 
+	"walrus/alert"
 	"walrus/clientnode"
 	"walrus/compose"
 	"walrus/config"
@@ -29,7 +30,7 @@ added to the genesis before the network starts (walrus genesis add). Then run th
 		Example: "  walrus node init --home /var/lib/walrus --network example-net > alpha.yaml\n" +
 			"  walrus node run --home /var/lib/walrus\n  walrus node status --home /var/lib/walrus",
 	})
-	c.AddCommand(nodeInitCommand(a), nodeRunCommand(a), nodeStatusCommand(a))
+	c.AddCommand(nodeInitCommand(a), nodeRunCommand(a), nodeStatusCommand(a), nodeAlertsCommand(alertApp{a}), nodeTestAlertCommand(alertApp{a}))
 	return c
 }
 
@@ -58,9 +59,14 @@ func nodeRunCommand(a *app) *cobra.Command {
 Once the node answers requests and has joined the others, or has waited three seconds for them, it prints one line that
 begins with "ready" on standard output, or with --json the object {"ready":true,"name","peerId","addresses"} on one line.
 With gateway.bind in node.yaml it also serves HTTP, and the ready line names the URL. With pins.enabled it also keeps pins:
+<<<<<<< HEAD
 walrus pin finds them with the node's home. Logs go to standard error. The first
 interrupt (Ctrl-C, or SIGTERM) stops the node in order, a second one at once. SIGHUP reads "allow" of node.yaml and its files
 again: peers that are not on the list any more are disconnected.
+=======
+walrus pin finds them with the node's home. With monitor.enabled it also probes others: see walrus monitor. Logs go to standard error. The first
+interrupt (Ctrl-C, or SIGTERM) stops the node in order, a second one at once.
+>>>>>>> main
 
   walrus node run --home /var/lib/walrus
   walrus node run --home D/node-0 --log-level debug`,
@@ -89,6 +95,9 @@ func (a *app) nodeRun(ctx context.Context, home string) error {
 		if err := (pinApp{a}).startNodePins(ctx, n.Node, home, start); err != nil {
 			return err
 		}
+		if err := (monitorApp{a}).startNodeMonitor(ctx, n.Node, home, start); err != nil {
+			return err
+		}
 		return a.ready(struct {
 			Ready     bool     `json:"ready"`
 			Name      string   `json:"name"`
@@ -114,7 +123,12 @@ func (a pinApp) startNodePins(ctx context.Context, n *node.Node, home string, st
 	if err != nil {
 		return err
 	}
-	start(func(ctx context.Context) error { return p.Run(ctx, func() error { return nil }) })
+	start(func(ctx context.Context) error {
+		if err := p.Run(ctx, func() error { return nil }); err != nil && ctx.Err() == nil { // slivers come first
+			log.Error("the pins beside this node have stopped; the node goes on: restart it to have them again", "err", err)
+		}
+		return nil
+	})
 	return nil
 }
 
@@ -164,7 +178,8 @@ The keys in FOLDER prove that you operate the node: only you see where its files
   walrus node status --home /var/lib/walrus
 
 --json prints {"nodeId","nodeName","address","state","epoch","ledgerHeight","ledger","version","shards","blobs","slivers","owed","corrupt",
-"repairedPerHour","repairSecondsLeft","diskBytes","diskLimit","diskFree","diskReserve","refuses","uptimeSeconds","peers","reach","clockAheadSeconds","incidents"}.
+"repairedPerHour","repairSecondsLeft","diskBytes","diskLimit","diskFree","diskReserve","refuses","uptimeSeconds","peers","reach","clockAheadSeconds","incidents",
+"alertsFiring"}. "alertsFiring" lists the causes of trouble that is not over; walrus node alerts tells more.
 "repairedPerHour" and "repairSecondsLeft" are present while slivers are owed and some have been rebuilt lately.
 "refuses" is present while the node takes no new data, and gives the reason. "clockAheadSeconds" is present if the node's
 clock differs from the others'; a negative number means that it is behind. "reach" tells how others reach the node: the best
@@ -227,6 +242,12 @@ func (a *app) nodeStatus(ctx context.Context, home string) error {
 		{"slivers", r.sliversText()},
 		{"disk", r.diskText()},
 	}
+	alerts, err := loadAlerts(conf)
+	if err != nil {
+		return err
+	}
+	r.AlertsFiring = alerts.Firing
+	rows = append(rows, alertsRow(&alerts))
 	if r.Refuses != "" {
 		rows = append(rows, []string{"new data", "refused: " + r.Refuses})
 	}
@@ -259,6 +280,7 @@ type nodeStatusReport struct {
 	Address  string `json:"address"`
 	Shards   []int  `json:"shards"`
 	nodeState
+	AlertsFiring []alert.Cause `json:"alertsFiring"`
 }
 
 func absolute(path string) string {

@@ -6,13 +6,11 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
 	"walrus/compose"
 	"walrus/config"
-	"walrus/internal/userfile"
 	"walrus/pin"
 	"walrus/pinapi"
 	"walrus/quilt"
@@ -52,26 +50,7 @@ func pinHomeFlag(c *cobra.Command, home *string) {
 }
 
 // pinHome returns the absolute path of the pins' home.
-func (a pinApp) pinHome(flag string) (string, error) {
-	home := flag
-	if home == "" {
-		home = a.env(envPinHome)
-	}
-	switch data := a.env("XDG_DATA_HOME"); {
-	case home != "":
-	case data != "":
-		home = filepath.Join(data, "walrus", "pins")
-	case a.env("HOME") != "":
-		home = filepath.Join(a.env("HOME"), ".local", "share", "walrus", "pins")
-	default:
-		return "", usagef("where are the pins? give --home FOLDER or set $%s", envPinHome)
-	}
-	home, err := userfile.Expand(home)
-	if err != nil {
-		return "", usagef("home of the pins: %w", err)
-	}
-	return filepath.Abs(home)
-}
+func (a pinApp) pinHome(flag string) (string, error) { return a.dataHome(flag, envPinHome, "pins") }
 
 // noPin is an error that counts as pin.ErrNotFound and has words of its own.
 type noPin string

@@ -212,8 +212,15 @@ func TestPins(t *testing.T) {
 	p.run(exitDone, nil, "follow", c.address(), "--name", "followed")
 	late, _ := c.newBlob(rnd, 50_000, exitDone)
 	t.Logf("a followed blob was pinned after %s", p.awaitPin(late, "followed", pin.Pinned))
+	p.run(exitDone, nil, "follow", "--attribute", "keep=yes", "--name", "marked")
+	marked, _ := c.newBlob(rnd, 20_000, exitDone, "--attribute", "keep=yes")
+	t.Logf("a blob with a followed attribute was pinned after %s", p.awaitPin(marked, "marked", pin.Pinned))
+	p.run(exitDone, nil, "follow", "--remove", "--attribute", "keep=yes")
 	p.run(exitDone, nil, "follow", "--remove", c.address())
+	p.run(exitDone, nil, "rm", marked.id)
 	p.run(exitNotFound, nil, "follow", "--remove", c.address())
+
+	c.pinsQuilt(p)
 
 	// Copies in a folder are pins elsewhere, without a network.
 	out := filepath.Join(c.dir, "out")
@@ -244,6 +251,50 @@ func TestPins(t *testing.T) {
 	if err := p.proc.stop(); err != nil {
 		t.Errorf("stop: %v", err)
 	}
+}
+
+// pinsQuilt pins a quilt by its ID, and by the ID of a file in it.
+func (c *cluster) pinsQuilt(p *pinner) {
+	c.t.Helper()
+	var stored struct {
+		Blob struct {
+			Info struct {
+				Object struct{ BlobID string } `json:"blobObject"`
+			} `json:"newlyCreated"`
+		} `json:"blobStoreResult"`
+	}
+	var paths []string
+	for _, name := range []string{"one.txt", "two.txt"} {
+		path := filepath.Join(c.dir, name)
+		if err := os.WriteFile(path, []byte(strings.Repeat(name, 1000)), 0o600); err != nil {
+			c.t.Fatal(err)
+		}
+		paths = append(paths, path)
+	}
+	c.parse(c.walrus(exitDone, append([]string{"store-quilt", "--json", "--paths"}, paths...)...), &stored)
+	id := stored.Blob.Info.Object.BlobID
+	var list []pinapi.Pin
+	if p.run(exitDone, &list, "add", "--quilt", id, "--wait"); len(list) != 1 || len(list[0].Files) != 2 || list[0].Files[1].Identifier != "two.txt" {
+		c.t.Errorf("a quilt: %+v", list)
+	}
+	r := p.run(exitDone, &list, "add", list[0].Files[1].ID.String())
+	if len(list) != 1 || list[0].BlobID.String() != id || !strings.Contains(r.stderr, "whole quilt") {
+		c.t.Errorf("the file of a quilt: %+v: %s", list, r.stderr)
+	}
+	var page pinapi.List
+	if p.run(exitDone, &page, "ls", "--files", "--blob", id); page.Total != 2 || len(page.Pins[0].Files) != 2 || page.Pins[0].Files[0].Identifier != "one.txt" {
+		c.t.Errorf("listed: %+v", page)
+	}
+	if p.run(exitDone, &page, "ls", "--files"); page.Total < 3 {
+		c.t.Errorf("listed: %+v", page)
+	}
+	plain, err := filepath.Glob(filepath.Join(c.dir, "blob-*"))
+	if err != nil || len(plain) == 0 {
+		c.t.Fatalf("blobs %v: %v", plain, err)
+	}
+	none := strings.TrimSpace(c.walrus(exitDone, "blob-id", plain[0]).stdout)
+	p.run(exitFailed, nil, "add", "--quilt", none)
+	p.run(exitDone, nil, "rm", id)
 }
 
 // rescues stores a pinned blob again, once, and only if it ends soon.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,12 +20,14 @@ import (
 	"walrus/pin"
 	"walrus/pinapi"
 	"walrus/pinnode"
+	"walrus/quilt"
 	"walrus/shards"
 )
 
 // pinAddFlags are the flags of pin add.
 type pinAddFlags struct {
 	home, name, file, owner string
+	quilt                   []string
 	meta, attribute         map[string]string
 	origin                  []string
 	until                   uint32
@@ -44,15 +47,17 @@ long as it takes; --wait waits for it.
   walrus pin add BLOB_ID
   walrus pin add BLOB_ID --name holiday.mp4 --meta album=2026 --wait
   walrus pin add --file list.txt                              # one BLOB a line; # begins a comment, - is standard input
+  walrus pin add --quilt QUILT_ID                             # and list the files in it
   walrus pin add --owner 0xADDRESS                            # all blobs of an account, as of now; see pin follow
   walrus pin add --owner 0xADDRESS --attribute keep=yes       # of these, the ones with that attribute
   walrus pin add BLOB_ID --until 90                           # removed by itself when epoch 90 begins
 
 --json prints a list of pins: [{"requestId","cid","blobId","name","meta","origins","untilEpoch","created","status","reason",
-"rowsHere","rows","percent","sizeBytes","nextTry","lastVerified","announced","servedBytes"}].`,
+"rowsHere","rows","percent","sizeBytes","nextTry","lastVerified","announced","servedBytes","files"}]. "files" is there for
+--quilt: [{"patchId","identifier","tags"}].`,
 		Args: func(c *cobra.Command, args []string) error {
-			if len(args) == 0 && f.file == "" && f.owner == "" {
-				return usagef("%s: name blobs, or give --file or --owner (see %s --help)", c.CommandPath(), c.CommandPath())
+			if len(args) == 0 && f.file == "" && f.owner == "" && len(f.quilt) == 0 {
+				return usagef("%s: name blobs, or give --file, --quilt or --owner (see %s --help)", c.CommandPath(), c.CommandPath())
 			}
 			if len(f.attribute) > 0 && f.owner == "" {
 				return usagef("--attribute needs --owner: the ledger lists blobs by their owner only")
@@ -74,6 +79,7 @@ long as it takes; --wait waits for it.
 	flags.StringVar(&f.name, "name", "", "`NAME` of the pins, at most 255 characters")
 	flags.StringToStringVar(&f.meta, "meta", nil, "`KEY=VALUE` to keep with the pins; may be repeated")
 	flags.StringVar(&f.file, "file", "", "`FILE` that lists blobs")
+	flags.StringArrayVar(&f.quilt, "quilt", nil, "`QUILT_ID` of a quilt to pin, whose files are listed; may be repeated")
 	flags.StringVar(&f.owner, "owner", "", "`ADDRESS` of an account, all of whose blobs to pin")
 	flags.StringToStringVar(&f.attribute, "attribute", nil, "only blobs of --owner with the attribute `KEY=VALUE`; may be repeated")
 	flags.StringArrayVar(&f.origin, "origin", nil, "`MULTIADDR` of a peer that may have the blobs; may be repeated")
@@ -89,6 +95,15 @@ func (a pinApp) pinAdd(ctx context.Context, f *pinAddFlags, args []string) (err 
 	blobs, err := a.blobsToPin(ctx, f, args)
 	if err != nil {
 		return err
+	}
+	files, err := a.quiltsToPin(ctx, f.quilt)
+	if err != nil {
+		return err
+	}
+	for _, arg := range f.quilt {
+		if id, _ := parseBlob(arg); !slices.Contains(blobs, id) {
+			blobs = append(blobs, id)
+		}
 	}
 	p, err := a.openPins(ctx, f.home, pinStore{create: true})
 	if err != nil {
@@ -113,15 +128,56 @@ func (a pinApp) pinAdd(ctx context.Context, f *pinAddFlags, args []string) (err 
 	} else if p.remote == nil {
 		a.warn("no pin process is running with home %s: the blobs are fetched once you start walrus pin run", p.home)
 	}
-	return a.printAdded(list)
+	return a.printAdded(list, files)
 }
 
-func (a pinApp) printAdded(list []pin.Request) error {
+// printAdded prints requests and the files of those that are quilts.
+func (a pinApp) printAdded(list []pin.Request, files map[shards.BlobID][]pinapi.File) error {
 	rows := [][]string{{"request", "blob", "status"}}
+	pins := pinapi.NewList(list, 0).Pins
 	for i := range list {
 		rows = append(rows, []string{list[i].ID, list[i].Blob.String(), string(list[i].Status)})
+		pins[i].Files = files[list[i].Blob]
+		rows = append(rows, fileRows(pins[i].Files)...)
 	}
-	return a.resultTable(pinapi.NewList(list, 0).Pins, rows)
+	return a.resultTable(pins, rows)
+}
+
+// fileRows shows the files of a quilt below its row.
+func fileRows(files []pinapi.File) (rows [][]string) {
+	for _, f := range files {
+		rows = append(rows, []string{"  file", f.ID.String(), printable(f.Identifier) + tagList(f.Tags)})
+	}
+	return rows
+}
+
+// quiltsToPin reads the indexes of quilts from the network. What is no quilt is an error.
+func (a pinApp) quiltsToPin(ctx context.Context, args []string) (files map[shards.BlobID][]pinapi.File, err error) {
+	if len(args) == 0 {
+		return nil, nil
+	}
+	var ids []shards.BlobID
+	for _, arg := range args {
+		id, err := parseBlob(arg)
+		if err != nil {
+			return nil, err
+		}
+		ids = append(ids, id)
+	}
+	ctx, s, err := a.open(ctx, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer s.close(&err)
+	files = map[shards.BlobID][]pinapi.File{}
+	for _, id := range ids {
+		q, err := s.OpenQuilt(ctx, id)
+		if err != nil {
+			return nil, fmt.Errorf("list the files of quilt %s: %w", id, err)
+		}
+		files[id] = pinapi.NewFiles(id, q.Index().Patches)
+	}
+	return files, nil
 }
 
 // blobsToPin gathers the blobs that are asked for, each once, in the order in which they are named.
@@ -143,6 +199,9 @@ func (a pinApp) blobsToPin(ctx context.Context, f *pinAddFlags, args []string) (
 		id, err := parseBlob(arg)
 		if err != nil {
 			return nil, err
+		}
+		if _, err := quilt.ParsePatchID(trimID(arg)); err == nil {
+			a.warn("%s is a file of the quilt %s: the whole quilt is pinned", trimID(arg), id)
 		}
 		add(id)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -16,7 +17,7 @@ import (
 
 // pinFields are the fields of a pin in JSON, for help texts.
 const pinFields = `{"requestId","cid","blobId","name","meta","origins","untilEpoch","created","status","reason","rowsHere",
-"rows","percent","sizeBytes","nextTry","lastVerified","announced","servedBytes"}`
+"rows","percent","sizeBytes","nextTry","lastVerified","announced","servedBytes","files"}`
 
 // pinListFlags are the flags of pin ls.
 type pinListFlags struct {
@@ -24,6 +25,7 @@ type pinListFlags struct {
 	status, cid       []string
 	meta              map[string]string
 	limit             int
+	files             bool
 }
 
 func pinListCommand(a pinApp) *cobra.Command {
@@ -33,9 +35,11 @@ func pinListCommand(a pinApp) *cobra.Command {
 		Aliases: []string{"list"},
 		Short:   "list the pins, the newest first",
 		Long: `List the requests for pins, the newest first, with the state of their blobs: queued, pinning, pinned, or failed. A failed
-one is tried again, unless its blob can never be had; the reason is in the last column.
+one is tried again, unless its blob can never be had; the reason is in the last column. --files also lists the files of
+those that are pinned quilts, from the copies.
 
---json prints {"total","pins":[` + pinFields + `]}. "total" counts those that --limit leaves out, too.`,
+--json prints {"total","pins":[` + pinFields + `]}. "total" counts those that --limit leaves out, too.
+With --files, "files" of a quilt is [{"patchId","identifier","tags"}].`,
 		Example: "  walrus pin ls\n  walrus pin ls --status failed --status queued\n  walrus pin ls --name holiday --match ipartial --json",
 		Args:    args(cobra.NoArgs, "no arguments"),
 		RunE:    func(c *cobra.Command, _ []string) error { return a.pinList(c.Context(), &f) },
@@ -48,6 +52,7 @@ one is tried again, unless its blob can never be had; the reason is in the last 
 	flags.StringVar(&f.match, "match", "exact", "`WAY` to compare the name: exact, iexact, partial or ipartial; i ignores case")
 	flags.StringToStringVar(&f.meta, "meta", nil, "only pins with `KEY=VALUE`; may be repeated")
 	flags.Lookup("meta").DefValue = "" // help shows no empty default
+	flags.BoolVar(&f.files, "files", false, "list the files of pinned quilts, too")
 	flags.IntVar(&f.limit, "limit", 100, "list at most `N` pins, up to 1000")
 	return c
 }
@@ -94,13 +99,28 @@ func (a pinApp) pinList(ctx context.Context, f *pinListFlags) (err error) {
 		return err
 	}
 	rows := [][]string{{"request", "blob", "name", "status", "here", "size", "verified", "sent", "why"}}
+	list := pinapi.NewList(page, total)
 	for i := range page {
 		rows = append(rows, pinRow(&page[i]))
+		if !f.files || page[i].Status != pin.Pinned {
+			continue
+		}
+		files, err := p.Files(ctx, page[i].Blob)
+		if err != nil && !isNoQuilt(err) {
+			return fmt.Errorf("list the files of %s: %w", page[i].Blob, err)
+		}
+		list.Pins[i].Files = pinapi.NewFiles(page[i].Blob, files)
+		rows = append(rows, fileRows(list.Pins[i].Files)...)
 	}
 	if total > len(page) && !a.global.json {
 		a.warn("%d of %d pins are shown: see more with --limit", len(page), total)
 	}
-	return a.resultTable(pinapi.NewList(page, total), rows)
+	return a.resultTable(list, rows)
+}
+
+// isNoQuilt reports that a blob is no quilt, or not pinned any more.
+func isNoQuilt(err error) bool {
+	return errors.Is(err, pin.ErrInvalid) || errors.Is(err, pin.ErrNotFound)
 }
 
 func pinRow(r *pin.Request) []string {

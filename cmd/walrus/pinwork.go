@@ -193,7 +193,7 @@ func (a pinApp) pinImport(ctx context.Context, home, dir string, limit int64) (e
 	if err != nil && len(list) == 0 {
 		return err
 	}
-	if printed := a.printAdded(list); err == nil {
+	if printed := a.printAdded(list, nil); err == nil {
 		err = printed
 	}
 	return err

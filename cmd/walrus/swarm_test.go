@@ -148,7 +148,7 @@ func (c *cluster) walrus(code int, args ...string) result {
 type blob struct{ id, path string }
 
 // newBlob makes a random file and stores it; want is the expected exit code.
-func (c *cluster) newBlob(rnd *rand.ChaCha8, size int, want int) (blob, result) {
+func (c *cluster) newBlob(rnd *rand.ChaCha8, size int, want int, flags ...string) (blob, result) {
 	c.t.Helper()
 	content := make([]byte, size)
 	_, _ = rnd.Read(content) // never fails
@@ -164,7 +164,7 @@ func (c *cluster) newBlob(rnd *rand.ChaCha8, size int, want int) (blob, result) 
 	}
 	b := blob{path: f.Name()}
 	b.id = strings.TrimSpace(c.walrus(exitDone, "blob-id", b.path).stdout)
-	return b, c.walrus(want, "store", "--json", b.path)
+	return b, c.walrus(want, append([]string{"store", "--json", b.path}, flags...)...)
 }
 
 // read checks that the blob reads back unchanged.

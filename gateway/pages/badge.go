@@ -25,15 +25,15 @@ var badgeTemplate = template.Must(template.ParseFS(badgeFile, "badge.svg"))
 // Badge draws a node's score as an SVG image to embed elsewhere: it needs no style, script or font of a page.
 func Badge(n *NodeScore) ([]byte, error) {
 	b := badge{Name: cutName(visibleText(n.Name)), Text: "no data", Color: "#5b666b"}
-	switch n.State {
-	case NodeGood:
+	switch n.Level {
+	case LevelGood:
 		b.Text, b.Color = "good", "#1b6b3a"
-	case NodeWeak:
-		b.Text, b.Color = "weak", "#805000"
-	case NodeBad:
+	case LevelWarn:
+		b.Text, b.Color = "warn", "#805000"
+	case LevelBad:
 		b.Text, b.Color = "bad", "#a5262d"
 	}
-	if least := min(n.Durability, n.Reachability); n.State != NodeNoData && least >= 0 {
+	if least := min(n.Durability, n.Reachability); n.Level != LevelNoData && least >= 0 {
 		b.Text += " " + strconv.FormatFloat(least, 'f', 1, 64)
 	}
 	const letter, margin = 7, 8 // about what letters of 12 px need

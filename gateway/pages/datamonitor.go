@@ -38,12 +38,12 @@ const (
 // outcomes lists them, the best first.
 var outcomes = []Outcome{OutcomeOK, OutcomeSlow, OutcomeTimeout, OutcomeUnreachable, OutcomeMissing, OutcomeWrong}
 
-// Verdicts on a node.
+// Levels of a node.
 const (
-	NodeNoData = "noData" // no monitor with weight said anything in the last rounds
-	NodeGood   = "good"
-	NodeWeak   = "weak" // slow, or with a low score
-	NodeBad    = "bad"  // by weighted median it lacks slivers, gives wrong bytes, or does not answer
+	LevelNoData = "no data" // no monitor with weight said anything in the last rounds
+	LevelGood   = "good"
+	LevelWarn   = "warn" // slow, or with a low score
+	LevelBad    = "bad"  // by weighted median it lacks slivers, gives wrong bytes, or does not answer
 )
 
 // MonitorRound tells which round it is.
@@ -52,7 +52,6 @@ type MonitorRound struct {
 	Start  time.Time     `json:"startTime"`
 	Length time.Duration `json:"lengthNanos"`
 	Epoch  uint32        `json:"epoch"`
-	Idle   bool          `json:"idle" doc:"Nothing is stored in the network, so nothing is probed."`
 }
 
 // MonitorOverview tells how the nodes fare by the word of the monitors.
@@ -68,7 +67,7 @@ type NodeScore struct {
 	Peer         string        `json:"peer" doc:"The node's peer ID."`
 	Name         string        `json:"name"`
 	Shards       int           `json:"shards"`
-	State        string        `json:"state" enum:"noData,good,weak,bad"`
+	Level        string        `json:"level" enum:"no data,bad,warn,good"`
 	Durability   float64       `json:"durability" doc:"Whether it has what it owes: 0 to 100, or -1 if nobody knows."`
 	Reachability float64       `json:"reachability" doc:"Whether it answers: 0 to 100, or -1 if nobody knows."`
 	Speed        float64       `json:"speed" doc:"Whether it answers quickly: 0 to 100, or -1 if nobody knows."`
@@ -185,7 +184,10 @@ type MonitorRow struct {
 type BlobRisks struct {
 	Sampling  bool       `json:"sampling" doc:"This gateway's node takes samples. If not, there are none."`
 	Sampled   int        `json:"sampled" doc:"Blobs sampled in the last month."`
-	Histogram []int      `json:"histogram" nullable:"false" doc:"Sampled blobs by the share of their rows that answered rightly, in 21 steps of 5 %; the last step is 100 % alone."`
+	Shards    int        `json:"shards" doc:"Rows that a blob should have."`
+	Least     int        `json:"needed" doc:"Rows that rebuild a blob."`
+	Lost      int        `json:"lost" doc:"Sampled blobs of which fewer rows than needed answered rightly."`
+	Histogram []int      `json:"histogram" nullable:"false" doc:"The other sampled blobs: entry i counts those with at least i tenths of the rows beyond the needed ones; the last, entry 10, those with all."`
 	Nearest   []BlobRisk `json:"nearest" nullable:"false" doc:"Blobs that can lose the fewest rows, the nearest to their end first."`
 }
 
@@ -225,8 +227,8 @@ type NodeDetail struct {
 // Month is the time that pages and NodeDetail show.
 const Month = 30 * 24 * time.Hour
 
-// Named returns the score of a node, by peer ID or name; nil if the committee has no such node. IDs come before names, or
-// a node named like another's peer ID could pose as it.
+// Named returns the score of a node, by peer ID or name; nil if the committee has no such node. IDs come before names,
+// or a node named like another's peer ID could pose as it.
 func (o *MonitorOverview) Named(key string) *NodeScore {
 	for _, named := range []bool{false, true} {
 		for i := range o.Nodes {

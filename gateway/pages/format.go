@@ -25,7 +25,7 @@ func parsePages(a assets) (map[string]*template.Template, error) {
 	}
 	pages := map[string]*template.Template{}
 	for _, name := range []string{"network", "node", "blob", "upload", "error", "search", "list", "block", "transaction",
-		"owner", "record", "pins", "monitors", "monitornode", "risk", "frame"} {
+		"owner", "record", "pins", "monitors", "monitornode", "seen", "risk", "frame"} {
 		t, err := template.New(name).Funcs(funcs).ParseFS(templateFiles, "templates/layout.html", "templates/parts.html",
 			"templates/"+name+".html")
 		if err != nil {

@@ -3,7 +3,6 @@ package pages
 import (
 	"fmt"
 	"net/http"
-	"net/url"
 	"strconv"
 	"time"
 )
@@ -26,9 +25,7 @@ type monitorsView struct {
 	From                    time.Time
 	Legend                  []legendEntry
 	Nodes                   table
-	NodePages, MonitorPages paging
-	Monitors                table
-	Columns                 string // tells which nodes are beside the monitors
+	Pages                   paging
 	Split                   string // tells of monitors that see another network
 }
 
@@ -40,8 +37,8 @@ type paging struct {
 	Earlier, Later   string // URLs; empty for none
 }
 
-// pageOfList cuts a page of most entries out of n. at makes the URL of a page, counted from 1.
-func pageOfList(text string, n, most int, at func(page int) string) (p paging, err error) {
+// pageOfList cuts a page of most entries out of n. The number of a page, from 1, ends its URL.
+func pageOfList(text string, n, most int, url string) (p paging, err error) {
 	page := 1
 	if text != "" {
 		if page, err = strconv.Atoi(text); err != nil || page < 1 || page > max(1, (n+most-1)/most) {
@@ -51,30 +48,39 @@ func pageOfList(text string, n, most int, at func(page int) string) (p paging, e
 	p = paging{First: (page - 1) * most, All: n}
 	p.Last = min(p.First+most, n)
 	if page > 1 {
-		p.Earlier = at(page - 1)
+		p.Earlier = url + strconv.Itoa(page-1)
 	}
 	if p.Last < n {
-		p.Later = at(page + 1)
+		p.Later = url + strconv.Itoa(page+1)
 	}
 	return p, nil
 }
 
 // errNoMonitor is shown where nobody monitors.
-var errNoMonitor = &Refusal{Status: http.StatusNotFound, Class: "NOT_FOUND", Message: "This gateway has no data of monitors. A gateway beside a storage node or a monitor has: see docs/monitors.md."}
+var errNoMonitor = &Refusal{Status: http.StatusNotFound, Class: "NOT_FOUND", Message: "This gateway does not listen to monitors. Start it with --monitors FOLDER, or beside a storage node: see docs/monitors.md."}
+
+// monitoring has the pages of monitors.
+type monitoring struct{ Monitor }
 
 // monitorPages adds the pages of monitors.
 func (s *site) monitorPages(mux *http.ServeMux) {
+	m := monitoring{s.cfg.Monitor}
 	for path, page := range map[string]func(r *http.Request) (string, view, error){
-		"monitors": s.monitors, "monitors/{key}": s.monitored, "risk": s.risk,
+		"monitors": m.monitors, "monitors/{key}": m.monitored, "seen": m.seen, "risk": m.risk,
 	} {
 		mux.HandleFunc("GET /explorer/"+path, func(w http.ResponseWriter, r *http.Request) {
-			if s.cfg.Monitor == nil {
+			if m.Monitor == nil {
 				s.refuse(w, r, problem{Status: errNoMonitor.Status, Heading: "Nobody monitors here", Message: errNoMonitor.Message}, "")
 				return
 			}
 			name, v, err := page(r)
 			if err != nil {
-				s.fail(w, r, err)
+				p := problemOf(err)
+				if p.Status == http.StatusServiceUnavailable { // the text may name files of this machine
+					s.log.Warn("reading the data of monitors failed", "err", err)
+					p.Heading, p.Message = "No data now", "The data of monitors cannot be read now: the gateway's log has the reason."
+				}
+				s.refuse(w, r, p, "")
 				return
 			}
 			v.Here = "monitors"
@@ -83,7 +89,7 @@ func (s *site) monitorPages(mux *http.ServeMux) {
 	}
 }
 
-func (s *site) monitors(r *http.Request) (string, view, error) {
+func (m monitoring) monitors(r *http.Request) (string, view, error) {
 	q := r.URL.Query()
 	v := monitorsView{Legend: stripLegend()}
 	for i := range spans {
@@ -100,26 +106,31 @@ func (s *site) monitors(r *http.Request) (string, view, error) {
 		}
 	}
 	var err error
-	if v.MonitorOverview, err = s.cfg.Monitor.Overview(r.Context()); err != nil {
+	if v.MonitorOverview, err = m.Overview(r.Context()); err != nil {
 		return "", view{}, err
 	}
 	v.count()
 	v.From = v.Since(v.Span.whole)
-	if err := v.nodes(r, s.cfg.Monitor); err != nil {
+	if err := v.nodes(r, m); err != nil {
 		return "", view{}, err
 	}
-	return "monitors", view{Title: "Monitors", JSON: "/v1/monitor", Data: &v}, v.seen(r, s.cfg.Monitor)
+	x, err := m.Matrix(r.Context())
+	if err != nil {
+		return "", view{}, err
+	}
+	v.Split = newSeen(v.MonitorOverview, x).split()
+	return "monitors", view{Title: "Monitors", Tab: "nodes", JSON: "/v1/monitor", Data: &v}, nil
 }
 
 // count sums up the states.
 func (v *monitorsView) count() {
 	for i := range v.MonitorOverview.Nodes {
-		switch v.MonitorOverview.Nodes[i].State {
-		case NodeGood:
+		switch v.MonitorOverview.Nodes[i].Level {
+		case LevelGood:
 			v.Good++
-		case NodeWeak:
+		case LevelWarn:
 			v.Weak++
-		case NodeBad:
+		case LevelBad:
 			v.Bad++
 		default:
 			v.NoData++
@@ -132,36 +143,21 @@ func (v *monitorsView) count() {
 	}
 }
 
-// query returns the URL of this page with another value.
-func (v *monitorsView) query(r *http.Request, key string, page int, place string) string {
-	q := url.Values{key: {strconv.Itoa(page)}}
-	if v.Span != &spans[0] {
-		q.Set("span", v.Span.Key)
-	}
-	for _, other := range []string{"page", "monitors"} {
-		if old := r.URL.Query().Get(other); other != key && old != "" {
-			q.Set(other, old)
-		}
-	}
-	return "/explorer/monitors?" + q.Encode() + "#" + place
-}
-
 // nodes makes the grid of nodes, those in trouble first.
 func (v *monitorsView) nodes(r *http.Request, m Monitor) (err error) {
 	var list []*NodeScore
-	for _, state := range []string{NodeBad, NodeWeak, NodeNoData, NodeGood} {
+	for _, state := range []string{LevelBad, LevelWarn, LevelNoData, LevelGood} {
 		for i := range v.MonitorOverview.Nodes {
-			if n := &v.MonitorOverview.Nodes[i]; n.State == state {
+			if n := &v.MonitorOverview.Nodes[i]; n.Level == state {
 				list = append(list, n)
 			}
 		}
 	}
-	v.NodePages, err = pageOfList(r.URL.Query().Get("page"), len(list), maxGridNodes,
-		func(page int) string { return v.query(r, "page", page, "nodes") })
+	v.Pages, err = pageOfList(r.URL.Query().Get("page"), len(list), maxGridNodes, "/explorer/monitors?span="+v.Span.Key+"&page=")
 	if err != nil {
 		return err
 	}
-	list = list[v.NodePages.First:v.NodePages.Last]
+	list = list[v.Pages.First:v.Pages.Last]
 	peers := make([]string, len(list))
 	for i, n := range list {
 		peers[i] = n.Peer
@@ -192,16 +188,16 @@ func (v *monitorsView) nodes(r *http.Request, m Monitor) (err error) {
 
 // stateCell shows what monitors say of a node.
 func stateCell(n *NodeScore) cell {
-	c := cell{Text: n.State, Note: string(n.Outcome)}
-	switch n.State {
-	case NodeGood:
+	c := cell{Text: n.Level, Note: string(n.Outcome)}
+	switch n.Level {
+	case LevelGood:
 		c.State = "good"
-	case NodeWeak:
+	case LevelWarn:
 		c.State = "warn"
-	case NodeBad:
+	case LevelBad:
 		c.State = "bad"
 	default:
-		c.Text, c.Note = "no data", ""
+		c.Text, c.Note, c.State = "no data", "", "warn"
 	}
 	return c
 }
@@ -246,7 +242,7 @@ func monitorNote(m *MonitorInfo, now time.Time) (state, note string) {
 	return "good", ""
 }
 
-func (v *monitorsView) monitorRow(m *MonitorInfo, bars *strip) []cell {
+func monitorRow(m *MonitorInfo, now time.Time, bars *strip) []cell {
 	name := cell{Text: m.Peer, Code: true}
 	if m.Name != "" {
 		name = link(m.Name, "/explorer/monitors/"+m.Peer)
@@ -255,8 +251,11 @@ func (v *monitorsView) monitorRow(m *MonitorInfo, bars *strip) []cell {
 	if !m.At.IsZero() {
 		last = when(m.At)
 	}
-	state, note := monitorNote(m, v.Time)
-	saw := cell{Text: countsText(&m.Counts), Wide: true}
+	state, note := monitorNote(m, now)
+	saw := text("–")
+	if n := m.Counts.Sum(); n > 0 {
+		saw = text(fmt.Sprintf("%d of %d", n-m.Counts.Timeout-m.Counts.Unreachable, n))
+	}
 	seen := cell{Strip: bars}
 	if bars == nil {
 		seen = text("no data")

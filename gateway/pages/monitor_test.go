@@ -43,8 +43,10 @@ func TestMonitorPages(t *testing.T) {
 	body := has(t, h, "/explorer/monitors",
 		"2 nodes in trouble.", "2\u202f930\u202f113", "<b>3</b> good", "1 weak, 2 bad, 1 without data", `href="/explorer/monitors/`+peerName(3),
 		"no data", "840 ms", "71.3", "unreachable", `<path class="missing" d="M`, "each lasts 10 min", `class="strip" viewBox="0 0 48 12"`,
-		"From <time", "Show <a href=\"/explorer/monitors?span=month\">the last 30 days", "no bond: does not count", "14.00 %",
-		`aria-label="node-3 in the last 48 hours, rounds: `, `href="/v1/monitor"`, "first those that node-0 reached", `aria-current="page">Monitors</a>`)
+		"From <time", "Show <a href=\"/explorer/monitors?span=month\">the last 30 days",
+		`aria-label="node-3 in the last 48 hours, rounds: `, `href="/v1/monitor"`, `aria-current="page">Monitors</a>`, `aria-current="page">Nodes</a>`)
+	has(t, h, "/explorer/seen", "no bond: does not count", "14.00 %", "first those that node-0 reached", "Each bar is one of 7 nodes", "4 of 5",
+		`class="strip" viewBox="0 0 7 12"`, `<bdi>no data</bdi>`, `href="/v1/monitor/matrix"`, "Round 2\u202f930\u202f112 began")
 	if strings.Index(body, ">node-3<") > strings.Index(body, ">node-0<") {
 		t.Error("nodes in trouble do not come first")
 	}
@@ -52,15 +54,15 @@ func TestMonitorPages(t *testing.T) {
 		t.Error("a network that is whole is called split")
 	}
 	has(t, h, "/explorer/monitors?span=month", `class="strip" viewBox="0 0 90 12"`, "Each bar is 8 hours", `?span=days">the last 48 hours`)
-	has(t, h, "/explorer/monitors/node-3", "In trouble:", "missing in the last round", "durability</span>", "round trip</span>", "node-3, as monitors saw it",
+	has(t, h, "/explorer/monitors/node-3", "In trouble.", "In the last round it was missing", "durability</span>", "round trip</span>", "node-3, as monitors saw it",
 		`href="/v1/monitor/evidence/`, `download="evidence-0000000000000000.json"`, "walrus monitor verify FILE", "primary sliver 3", "secondary sliver 96, symbol 41",
-		`/v1/monitor/badge/`+peerName(3)+`.svg`, "the last week", `class="line third"`, "11 h", "<li>100</li>")
+		`/v1/monitor/badge/`+peerName(3)+`.svg`, "the last week", `class="line third"`, "11 h", "<li>100</li>", "<b>2\u202f930\u202f112</b>")
 	has(t, h, "/explorer/monitors/"+peerName(2), "No data.", "This does not mean that all is well")
-	has(t, h, "/explorer/risk", "1 blob can lose no row.", "431 blobs", `href="/explorer/blobs/`+blobID(4).String(), "-1", "41 of 100", `class="bar good"`,
-		"288 blobs with all of the rows")
+	has(t, h, "/explorer/risk", "Of 1 blob fewer rows answered", "431 blobs", `href="/explorer/blobs/`+blobID(4).String(), "-1", "41 of 100", `class="bar good"`,
+		"288 blobs with all rows", "2 blobs with 10 to 20 % of the rows beyond", "34 of its 100 rows")
 	for path, code := range map[string]int{
 		"/explorer/monitors/nobody": 404, "/explorer/monitors?span=year": 400, "/explorer/monitors?page=0": 400, "/explorer/monitors?page=2": 400,
-		"/explorer/monitors?monitors=9": 400, "/explorer/monitors?page=x": 400,
+		"/explorer/seen?page=9": 400, "/explorer/monitors?page=x": 400,
 	} {
 		if w := get(t, h, path); w.Code != code {
 			t.Errorf("%s: status %d, want %d", path, w.Code, code)
@@ -75,7 +77,7 @@ func TestNobodyMonitors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, path := range []string{"/explorer/monitors", "/explorer/monitors/node-0", "/explorer/risk"} {
+	for _, path := range []string{"/explorer/monitors", "/explorer/monitors/node-0", "/explorer/seen", "/explorer/risk"} {
 		w := get(t, h, path)
 		if w.Code != http.StatusNotFound || !strings.Contains(w.Body.String(), "docs/monitors.md") {
 			t.Errorf("%s: %d", path, w.Code)
@@ -87,7 +89,7 @@ func TestNobodyMonitors(t *testing.T) {
 	m := newMonitored(7, 0)
 	for i := range m.overview.Nodes {
 		n := &m.overview.Nodes[i]
-		n.State, n.Durability, n.Reachability, n.Speed, n.Outcome = NodeNoData, -1, -1, -1, ""
+		n.Level, n.Durability, n.Reachability, n.Speed, n.Outcome = LevelNoData, -1, -1, -1, ""
 	}
 	for i := range m.overview.Monitors {
 		m.overview.Monitors[i].Fresh = false
@@ -110,7 +112,8 @@ func TestNobodyMonitors(t *testing.T) {
 // TestSplitNetwork: a partition is named, and its two sides stand apart.
 func TestSplitNetwork(t *testing.T) {
 	h := monitorSite(t, newMonitored(12, 4))
-	body := has(t, h, "/explorer/monitors", "The network may be split.", "4 monitors with 32.7 % of the weight", "its round is void")
+	has(t, h, "/explorer/monitors", "The network may be split.", `href="/explorer/seen"`)
+	body := has(t, h, "/explorer/seen", "The network may be split.", "4 monitors with 32.7 % of the weight", "its round is void")
 	if a, b := strings.LastIndex(body, `monitors/`+peerName(7)+`"`), strings.LastIndex(body, `monitors/`+peerName(8)+`"`); a > b {
 		t.Error("the other side does not stand behind")
 	}
@@ -131,7 +134,7 @@ func TestHostileMonitors(t *testing.T) {
 	}
 	m.evidence[0].Verdict, m.evidence[0].ID, m.evidence[0].Blob, m.risk.Nearest[0].Blob = hostile, hostile, hostile, hostile
 	h := monitorSite(t, m)
-	for _, path := range []string{"/explorer/monitors", "/explorer/monitors/" + peerName(3), "/explorer/risk"} {
+	for _, path := range []string{"/explorer/monitors", "/explorer/monitors/" + peerName(3), "/explorer/seen", "/explorer/risk"} {
 		if body := has(t, h, path, "alert(1)"); strings.Contains(body, "<script>alert") || strings.Contains(body, "<img src=x") {
 			t.Errorf("%s was broken out of", path)
 		}
@@ -143,9 +146,9 @@ func TestHostileMonitors(t *testing.T) {
 }
 
 func TestBadge(t *testing.T) {
-	for state, want := range map[string]string{NodeGood: "node-0: good 99.9", NodeWeak: "node-0: weak 99.9", NodeBad: "node-0: bad 99.9", NodeNoData: "node-0: no data"} {
+	for state, want := range map[string]string{LevelGood: "node-0: good 99.9", LevelWarn: "node-0: warn 99.9", LevelBad: "node-0: bad 99.9", LevelNoData: "node-0: no data"} {
 		n := newMonitored(7, 0).overview.Nodes[0]
-		n.State = state
+		n.Level = state
 		b, err := Badge(&n)
 		if err != nil {
 			t.Fatal(err)
@@ -158,7 +161,7 @@ func TestBadge(t *testing.T) {
 			t.Errorf("%s: %+v, %v: %s", state, doc, err, b)
 		}
 	}
-	n := NodeScore{Name: strings.Repeat("x", 4000) + hostile, State: NodeGood}
+	n := NodeScore{Name: strings.Repeat("x", 4000) + hostile, Level: LevelGood}
 	if b, err := Badge(&n); err != nil || len(b) > 2000 {
 		t.Errorf("a long name: %d bytes, %v", len(b), err)
 	}
@@ -188,8 +191,8 @@ func TestManyNodes(t *testing.T) {
 		next := ""
 		for _, link := range strings.Split(body, `href="`)[1:] {
 			url, text, _ := strings.Cut(link, `"`)
-			if strings.HasPrefix(text, ">More<") && strings.HasSuffix(url, "#nodes") {
-				next = strings.ReplaceAll(strings.TrimSuffix(url, "#nodes"), "&amp;", "&")
+			if strings.HasPrefix(text, ">More<") && strings.Contains(url, "page=") {
+				next = strings.ReplaceAll(url, "&amp;", "&")
 			}
 		}
 		page = next
@@ -199,15 +202,17 @@ func TestManyNodes(t *testing.T) {
 			t.Errorf("%s is on no page", n.Name)
 		}
 	}
-	if w := get(t, h, "/explorer/monitors/node-17"); w.Body.Len() > bound {
-		t.Errorf("the page of a node has %d bytes", w.Body.Len())
+	for _, path := range []string{"/explorer/monitors/node-17", "/explorer/seen", "/explorer/seen?page=26"} {
+		if w := get(t, h, path); w.Code != http.StatusOK || w.Body.Len() > bound {
+			t.Errorf("%s: status %d, %d bytes", path, w.Code, w.Body.Len())
+		}
 	}
 }
 
 // BenchmarkMonthOf1000 makes pages of a month of 1,000 nodes.
 func BenchmarkMonthOf1000(b *testing.B) {
 	h := monitorSite(b, newMonitored(1000, 300))
-	for name, path := range map[string]string{"grid": "/explorer/monitors?span=month", "node": "/explorer/monitors/node-17"} {
+	for name, path := range map[string]string{"grid": "/explorer/monitors?span=month", "node": "/explorer/monitors/node-17", "seen": "/explorer/seen"} {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
 				begun := time.Now()

@@ -29,18 +29,18 @@ func newMonitored(nodes, split int) *monitored {
 		matrix:   &MonitorMatrix{Round: 2_930_112, Start: start.Add(-14 * time.Minute)},
 	}
 	for i := range nodes {
-		n := NodeScore{Peer: peerName(i), Name: fmt.Sprintf("node-%d", i), Shards: 100 / nodes, State: NodeGood, Durability: 100, Reachability: 99.9,
+		n := NodeScore{Peer: peerName(i), Name: fmt.Sprintf("node-%d", i), Shards: 100 / nodes, Level: LevelGood, Durability: 100, Reachability: 99.9,
 			Speed: 97.5, Round: m.matrix.Round, At: m.matrix.Start, Outcome: OutcomeOK, RTT: 23 * time.Millisecond, Rate: 12 << 20, Monitors: min(nodes-1, 31)}
 		switch i {
 		case 2:
-			n.State, n.Durability, n.Reachability, n.Speed, n.Round, n.Outcome, n.RTT, n.Rate, n.Monitors = NodeNoData, -1, -1, -1, 0, "", 0, 0, 0
+			n.Level, n.Durability, n.Reachability, n.Speed, n.Round, n.Outcome, n.RTT, n.Rate, n.Monitors = LevelNoData, -1, -1, -1, 0, "", 0, 0, 0
 			n.At = time.Time{}
 		case 3:
-			n.State, n.Durability, n.Outcome = NodeBad, 71.3, OutcomeMissing
+			n.Level, n.Durability, n.Outcome = LevelBad, 71.3, OutcomeMissing
 		case 4:
-			n.State, n.Speed, n.Outcome, n.RTT = NodeWeak, 41, OutcomeSlow, 840*time.Millisecond
+			n.Level, n.Speed, n.Outcome, n.RTT = LevelWarn, 41, OutcomeSlow, 840*time.Millisecond
 		case 5:
-			n.State, n.Reachability, n.Outcome, n.RTT, n.Rate = NodeBad, 12.5, OutcomeUnreachable, 0, 0
+			n.Level, n.Reachability, n.Outcome, n.RTT, n.Rate = LevelBad, 12.5, OutcomeUnreachable, 0, 0
 		}
 		m.overview.Nodes = append(m.overview.Nodes, n)
 		m.matrix.Nodes = append(m.matrix.Nodes, n.Peer)
@@ -53,12 +53,12 @@ func newMonitored(nodes, split int) *monitored {
 		{ID: fmt.Sprintf("%064x", 0xabd), Node: peerName(3), Monitor: peerName(1), Round: m.matrix.Round - 7, At: m.matrix.Start.Add(-70 * time.Minute),
 			Blob: blobID(2).String(), Verdict: "wrong", Axis: "secondary", Sliver: 96, Symbol: 41, Size: 2310},
 	}
-	m.risk = &BlobRisks{Sampling: true, Sampled: 431, Histogram: make([]int, 21), Nearest: []BlobRisk{
+	m.risk = &BlobRisks{Sampling: true, Sampled: 431, Shards: 100, Least: 34, Lost: 1, Histogram: make([]int, 11), Nearest: []BlobRisk{
 		{Blob: blobID(4).String(), Size: 40_000, At: m.matrix.Start, Rows: 33, Shards: 100, Least: 34, Margin: -1},
 		{Blob: blobID(1).String(), Size: 1_500_000, At: m.matrix.Start, Rows: 41, Shards: 100, Least: 34, Margin: 7},
 		{Blob: blobID(2).String(), Size: 4000, At: m.matrix.Start, Rows: 85, Shards: 100, Least: 34, Margin: 51},
 	}}
-	m.risk.Histogram[6], m.risk.Histogram[8], m.risk.Histogram[17], m.risk.Histogram[20] = 1, 2, 140, 288
+	m.risk.Histogram[1], m.risk.Histogram[7], m.risk.Histogram[10] = 2, 140, 288
 	return m
 }
 

@@ -10,7 +10,6 @@ import (
 type monitoredView struct {
 	*NodeScore
 	Time                 time.Time
-	Round                MonitorRound
 	Month                *strip
 	Legend               []legendEntry
 	Sums                 table
@@ -44,12 +43,12 @@ func Detail(r *http.Request, m Monitor, key string) (*NodeDetail, *MonitorOvervi
 }
 
 // monitored is the page of what monitors saw of a node.
-func (s *site) monitored(r *http.Request) (string, view, error) {
-	d, o, err := Detail(r, s.cfg.Monitor, r.PathValue("key"))
+func (m monitoring) monitored(r *http.Request) (string, view, error) {
+	d, o, err := Detail(r, m, r.PathValue("key"))
 	if err != nil {
 		return "", view{}, err
 	}
-	v := monitoredView{NodeScore: &d.NodeScore, Time: o.Time, Round: o.Round, Legend: stripLegend(), All: len(d.Evidence),
+	v := monitoredView{NodeScore: &d.NodeScore, Time: o.Time, Legend: stripLegend(), All: len(d.Evidence),
 		Badge: "/v1/monitor/badge/" + d.Peer + ".svg"}
 	from := o.Since(Month)
 	v.Sums = sumsTable(d.Hours, o)

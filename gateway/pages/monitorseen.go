@@ -5,64 +5,97 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strconv"
+	"time"
 )
 
-// seen makes the table of monitors with what each saw of the nodes. Monitors that agree stand together, and so do the
-// nodes that the heaviest of them reached: if the network is split, two blocks are visible.
-func (v *monitorsView) seen(r *http.Request, m Monitor) error {
-	x, err := m.Matrix(r.Context())
-	if err != nil {
-		return err
-	}
-	rows := map[string]*MonitorRow{}
+// seen compares what monitors saw.
+type seen struct {
+	overview *MonitorOverview
+	matrix   *MonitorMatrix
+	rows     map[string]*MonitorRow
+	ref      *MonitorRow // the heaviest one whose round counts; nil without any
+	groups   map[string]int
+}
+
+func newSeen(o *MonitorOverview, x *MonitorMatrix) *seen {
+	s := &seen{overview: o, matrix: x, rows: map[string]*MonitorRow{}, ref: reference(x), groups: map[string]int{}}
 	for i := range x.Rows {
-		rows[x.Rows[i].Peer] = &x.Rows[i]
+		s.rows[x.Rows[i].Peer] = &x.Rows[i]
 	}
-	ref := reference(x)
-	list := make([]*MonitorInfo, len(v.MonitorOverview.Monitors))
-	group := map[string]int{}
-	for i := range list {
-		list[i] = &v.MonitorOverview.Monitors[i]
-		group[list[i].Peer] = groupOf(ref, rows[list[i].Peer])
+	for i := range o.Monitors {
+		peer := o.Monitors[i].Peer
+		s.groups[peer] = groupOf(s.ref, s.rows[peer])
 	}
-	slices.SortStableFunc(list, func(a, b *MonitorInfo) int { return cmp.Compare(group[a.Peer], group[b.Peer]) })
+	return s
+}
+
+// split tells of monitors that see another network than the heaviest one; empty if there are none with weight.
+func (s *seen) split() string {
 	others, weight := 0, 0.0
-	for _, one := range list {
-		if group[one.Peer] == groupOther && one.Weight > 0 {
-			others, weight = others+1, weight+one.Weight
+	for i := range s.overview.Monitors {
+		if m := &s.overview.Monitors[i]; s.groups[m.Peer] == groupOther && m.Weight > 0 {
+			others, weight = others+1, weight+m.Weight
 		}
 	}
-	if others > 0 {
-		v.Split = fmt.Sprintf("%s with %s %% of the weight: most of what they reach or miss is the other way round for %s, the heaviest one",
-			plural(others, "monitor"), strconv.FormatFloat(100*weight, 'f', 1, 64), nameOf(&ref.MonitorInfo))
+	if others == 0 {
+		return ""
 	}
-	v.MonitorPages, err = pageOfList(r.URL.Query().Get("monitors"), len(list), maxGridMonitors,
-		func(page int) string { return v.query(r, "monitors", page, "seen") })
+	return fmt.Sprintf("%s with %s of the weight: most of what they reach or miss is the other way round for %s, the heaviest one",
+		plural(others, "monitor"), shareOf(weight), nameOf(&s.ref.MonitorInfo))
+}
+
+type seenView struct {
+	*MonitorMatrix
+	Time     time.Time
+	Split    string
+	Columns  string // tells which nodes are shown
+	Legend   []legendEntry
+	Monitors table
+	Pages    paging
+}
+
+// seen is the page of monitors with what each saw of the nodes. Monitors that agree stand together, and so do the nodes
+// that the heaviest of them reached: if the network is split, two blocks are visible.
+func (m monitoring) seen(r *http.Request) (string, view, error) {
+	o, err := m.Overview(r.Context())
 	if err != nil {
-		return err
+		return "", view{}, err
 	}
-	order := nodeOrder(x, ref)
+	x, err := m.Matrix(r.Context())
+	if err != nil {
+		return "", view{}, err
+	}
+	all := newSeen(o, x)
+	v := seenView{MonitorMatrix: x, Time: o.Time, Split: all.split(), Legend: stripLegend()}
+	list := make([]*MonitorInfo, len(o.Monitors))
+	for i := range list {
+		list[i] = &o.Monitors[i]
+	}
+	slices.SortStableFunc(list, func(a, b *MonitorInfo) int { return cmp.Compare(all.groups[a.Peer], all.groups[b.Peer]) })
+	if v.Pages, err = pageOfList(r.URL.Query().Get("page"), len(list), maxGridMonitors, "/explorer/seen?page="); err != nil {
+		return "", view{}, err
+	}
+	order := nodeOrder(x, all.ref)
 	v.Columns = fmt.Sprintf("Each bar is one of %s", plural(len(order), "node"))
 	if len(order) < len(x.Nodes) {
 		v.Columns = fmt.Sprintf("Each bar is one of the %d of %d nodes about which monitors complain most", len(order), len(x.Nodes))
 	}
-	if ref != nil {
-		v.Columns += ", first those that " + nameOf(&ref.MonitorInfo) + " reached"
+	if all.ref != nil {
+		v.Columns += ", first those that " + nameOf(&all.ref.MonitorInfo) + " reached"
 	}
-	v.Monitors = table{Name: "Monitors, and what they saw", ID: "monitor-table", Cols: cols("Monitor", "Kind", "Weight#", "Last round", "Nodes", "What it saw")}
-	for _, one := range list[v.MonitorPages.First:v.MonitorPages.Last] {
+	v.Monitors = table{Name: "Monitors, and what they saw", ID: "monitor-table", Cols: cols("Monitor", "Kind", "Weight#", "Last round", "Nodes that answered#", "What it saw")}
+	for _, one := range list[v.Pages.First:v.Pages.Last] {
 		var bars *strip
-		if row := rows[one.Peer]; row != nil && one.Fresh {
+		if row := all.rows[one.Peer]; row != nil && one.Fresh {
 			picked := make([]Outcome, len(order))
 			for i, at := range order {
 				picked[i] = row.at(at)
 			}
 			bars = newStrip(nameOf(one)+" saw in its last round, nodes: "+countsText(&one.Counts), picked)
 		}
-		v.Monitors.Rows = append(v.Monitors.Rows, v.monitorRow(one, bars))
+		v.Monitors.Rows = append(v.Monitors.Rows, monitorRow(one, o.Time, bars))
 	}
-	return nil
+	return "seen", view{Title: "Who sees what", Tab: "seen", JSON: "/v1/monitor/matrix", Data: v}, nil
 }
 
 // at returns what a monitor saw of a node.

@@ -19,7 +19,7 @@
 //
 // The pages have the same paths without api; the network's is /. There are also /explorer/blobs and /explorer/events,
 // made from transactions, /explorer/upload and /explorer/search?q=, and the pages of monitors, /explorer/monitors,
-// /explorer/monitors/{name or peer} and /explorer/risk, whose JSON the gateway serves at /v1/monitor.
+// /explorer/monitors/{name or peer}, /explorer/seen and /explorer/risk, whose JSON the gateway serves at /v1/monitor.
 package pages
 
 import (

@@ -18,7 +18,7 @@ import (
 // newSite serves a fixture.
 func newSite(t *testing.T, f *fixture) http.Handler {
 	t.Helper()
-	h, err := New(Config{Publisher: true, Aggregator: true, Pins: f, MaxUpload: 10 << 20, MaxQuilt: 20 << 20, Epochs: 1}, f, f,
+	h, err := New(Config{Publisher: true, Aggregator: true, Pins: f, Monitor: newMonitored(24, 8), MaxUpload: 10 << 20, MaxQuilt: 20 << 20, Epochs: 1}, f, f,
 		slog.New(slog.NewTextHandler(io.Discard, nil)))
 	if err != nil {
 		t.Fatal(err)
@@ -41,6 +41,7 @@ func pagePaths() []string {
 		ledger.TxID{0xaa, 1}.String(), "/explorer/blobs", "/explorer/events",
 		"/explorer/blocks", "/explorer/blocks/81234", "/explorer/blocks/81233",
 		"/explorer/owners/"+ledger.Address{0x99}.String(), "/explorer/records/"+ledger.ObjectID{7, 7}.String(),
+		"/explorer/monitors", "/explorer/monitors?span=month", "/explorer/seen", "/explorer/monitors/node-3", "/explorer/monitors/node-2", "/explorer/risk",
 		"/explorer/pins", "/explorer/pins?before=2026-03-14T15:00:00Z")
 	for i := range 8 {
 		list = append(list, "/explorer/blobs/"+blobID(byte(i+1)).String())

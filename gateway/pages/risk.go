@@ -15,46 +15,47 @@ type riskView struct {
 	Endured int // blobs with a margin of 0 or less
 }
 
-// riskBar is a bar of the histogram, of which each has a width of 48 units.
+// riskBar is a bar of the histogram.
 type riskBar struct {
 	X, Y, Height int
 	Class        string
 }
 
-// Size of the histogram, in its own units.
+// Size of the histogram, in its own units. Its first bar is of the lost blobs; those of the eleven others follow.
 const (
 	riskHeight = 200
-	riskWidth  = 48
+	riskWidth  = 80 // of a bar
 )
 
 // risk is the page of the blobs at risk.
-func (s *site) risk(r *http.Request) (string, view, error) {
-	b, err := s.cfg.Monitor.Risk(r.Context())
+func (m monitoring) risk(r *http.Request) (string, view, error) {
+	b, err := m.Risk(r.Context())
 	if err != nil {
 		return "", view{}, err
 	}
 	v := riskView{BlobRisks: b, Table: table{Name: "Blobs that can lose the fewest rows", ID: "risk-table",
 		Cols: cols("Blob", "May lose#", "Rows that answered#", "Needed#", "Size#", "Sampled")}}
-	for _, n := range b.Histogram {
+	all := append([]int{b.Lost}, b.Histogram...)
+	for _, n := range all {
 		v.Most = max(v.Most, n)
 	}
 	var words []string
-	for i, n := range b.Histogram {
+	for i, n := range all {
 		if n == 0 {
 			continue
 		}
 		height := max(2, riskHeight*n/v.Most)
 		bar := riskBar{X: i * riskWidth, Y: riskHeight - height, Height: height, Class: "good"}
-		// A third of the rows rebuilds a blob.
-		if i < 7 {
+		switch {
+		case i <= 1:
 			bar.Class = "bad"
-		} else if i < 14 {
+		case i <= 4:
 			bar.Class = "warn"
 		}
 		v.Bars = append(v.Bars, bar)
-		words = append(words, fmt.Sprintf("%s with %s of the rows", plural(n, "blob"), shareText(i)))
+		words = append(words, plural(n, "blob")+" with "+shareText(i))
 	}
-	v.Label = "Sampled blobs by the share of rows that answered rightly: " + strings.Join(words, ", ")
+	v.Label = "Sampled blobs by the rows that answered rightly: " + strings.Join(words, ", ")
 	for i := range b.Nearest {
 		n := &b.Nearest[i]
 		margin := cell{Text: numberText(n.Margin), State: "good"}
@@ -69,13 +70,16 @@ func (s *site) risk(r *http.Request) (string, view, error) {
 			ident(n.Blob, "blobs"), margin, text(fmt.Sprintf("%d of %d", n.Rows, n.Shards)), number(n.Least), text(bytesText(n.Size)), when(n.At),
 		})
 	}
-	return "risk", view{Title: "Blobs at risk", JSON: "/v1/monitor/risk", Data: v}, nil
+	return "risk", view{Title: "Blobs at risk", Tab: "risk", JSON: "/v1/monitor/risk", Data: v}, nil
 }
 
-// shareText says what a step of the histogram counts.
+// shareText says what a bar of the histogram counts.
 func shareText(i int) string {
-	if i >= 20 {
-		return "all"
+	switch i {
+	case 0:
+		return "fewer rows than needed"
+	case 11:
+		return "all rows"
 	}
-	return fmt.Sprintf("%d to %d %%", 5*i, 5*i+5)
+	return fmt.Sprintf("%d to %d %% of the rows beyond the needed ones", 10*(i-1), 10*i)
 }

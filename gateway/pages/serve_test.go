@@ -41,6 +41,15 @@ func TestServe(t *testing.T) {
 	}
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasPrefix(r.URL.Path, "/v1/") {
+			if strings.HasSuffix(r.URL.Path, ".svg") {
+				b, err := Badge(&newMonitored(7, 0).overview.Nodes[3])
+				if err != nil {
+					t.Error(err)
+				}
+				w.Header().Set("Content-Type", "image/svg+xml")
+				_, _ = w.Write(b)
+				return
+			}
 			w.Header().Set("Content-Type", "image/png")
 			_, _ = w.Write(picture.Bytes())
 			return
@@ -60,6 +69,8 @@ func TestServe(t *testing.T) {
 		{"owner", "/explorer/owners/" + ledger.Address{0x99}.String()},
 		{"record", "/explorer/records/" + ledger.ObjectID{7, 7}.String()},
 		{"upload", "/explorer/upload"}, {"search", "/explorer/search"}, {"pins", "/explorer/pins"},
+		{"monitors", "/explorer/monitors"}, {"monitors-month", "/explorer/monitors?span=month"}, {"monitored", "/explorer/monitors/node-3"},
+		{"monitored-silent", "/explorer/monitors/node-2"}, {"seen", "/explorer/seen"}, {"risk", "/explorer/risk"},
 	} {
 		fmt.Println("page", p.name, p.path)
 	}

@@ -43,14 +43,14 @@ var units = map[string]unit{
 	// p2p only for the errors and limits of the protocol: it asks through an interface.
 	"gather": {imports: join(core, "p2p", "internal/ipgroup")},
 	// p2p only for the errors and types of the protocol: it is given a network.
-	"pin": {imports: join(core, "p2p", "gather", "internal/badgerdisk"), tests: []string{"dht", "internal/swarmtest", "internal/wrongtest"}},
+	"pin": {imports: join(core, "p2p", "gather", "quilt", "internal/badgerdisk"), tests: []string{"dht", "internal/swarmtest", "internal/wrongtest"}},
 	// It is given a network and the ledger; p2p only for the types of the protocol. It keeps what it saw in a Badger.
 	"monitor": {
 		imports: join(core, ledger, "ledger/light", "p2p", "monitor/round", "monitor/score", "internal/badgerdisk", "internal/pause"),
 		tests:   []string{"internal/swarmtest"},
 	},
 	// The pins over HTTP, and at a socket; the pins themselves it is given.
-	"pinapi": {imports: []string{"shards", "pin", "internal/userfile"}},
+	"pinapi": {imports: []string{"shards", "pin", "quilt", "internal/userfile"}},
 	"client": {
 		imports: join(core, ledger, "p2p", "gather", "quilt", "internal/pause"),
 		tests:   []string{"store", "dht", "ledger/wallet", "internal/ledgertest", "internal/swarmtest", "internal/wrongtest"},
@@ -70,9 +70,9 @@ var units = map[string]unit{
 		tests:   []string{"node", "config", "clientnode", "compose", "internal/ledgertest", "internal/swarmtest", "internal/wrongtest"},
 	},
 	// A pinner's process: no store of slivers, no engine.
-	"pinnode": {imports: []string{"shards", ledger, "internal/blocklist", "internal/userfile", "client", "clientnode", "p2p", "dht", "pin", "pinapi"}},
+	"pinnode": {imports: []string{"shards", "certs", ledger, "ledger/light", "internal/blocklist", "internal/userfile", "client", "clientnode", "p2p", "dht", "pin", "pinapi"}},
 	"node": {
-		imports: join(join(core, siblings...), ledger, "ledger/engine", "client", "clientnode", "gateway", "node/keeper", "alert", "internal/pause"),
+		imports: join(join(core, siblings...), ledger, "ledger/engine", "client", "clientnode", "gateway", "node/keeper", "alert", "monitor", "monitor/round", "monitornode", "probe", "internal/pause"),
 		tests:   []string{"pin", "pinnode", "internal/ledgertest", "internal/swarmtest", "internal/wrongtest"},
 	},
 
@@ -128,6 +128,9 @@ var units = map[string]unit{
 // pure packages do no I/O and know no clock.
 var pure = []string{"shards", "certs", "quilt", "probe", "ledger/merkle", "ledger/machine"}
 
+// timed are the packages that are as pure, but are given the time.
+var timed = []string{"monitor/round", "monitor/score"}
+
 // networking are the units whose business is libp2p.
 var networking = []string{"p2p", "dht", "node", "clientnode", "ledger/engine", "ledger/light", "internal/swarmtest"}
 
@@ -158,6 +161,7 @@ var modules = map[string]module{
 	"golang.org/x/crypto":               {everywhere: true},
 	"golang.org/x/sync":                 {except: []string{"certs"}, everywhere: true},
 	"golang.org/x/exp/slog":             {units: []string{"gateway"}}, // the logger of tusd
+	"golang.org/x/net/netutil":          {units: []string{"pinapi"}},  // bounds connections
 	"golang.org/x/time":                 {units: []string{"p2p", "dht", "gateway", "node", "pin"}},
 	"github.com/consensys/gnark-crypto": {units: []string{"certs"}},
 	"github.com/cloudflare/circl":       {units: []string{"certs"}},
@@ -194,15 +198,15 @@ var modules = map[string]module{
 // standard restricts packages of the standard library, by the same kind of prefix. Tests are free.
 var standard = map[string]module{
 	// The pure packages do no I/O and know no clock.
-	"net":              {except: pure, everywhere: true},
-	"net/http":         {except: join(pure, "store", "ledger", "ledger/wallet", "ledger/light", "ledger/engine", "ledger/engine/badgerdb", "internal/badgerdisk"), everywhere: true},
-	"os":               {except: pure, everywhere: true},
+	"net":              {except: join(pure, timed...), everywhere: true},
+	"net/http":         {except: join(join(pure, timed...), "store", "ledger", "ledger/wallet", "ledger/light", "ledger/engine", "ledger/engine/badgerdb", "internal/badgerdisk"), everywhere: true},
+	"os":               {except: join(pure, timed...), everywhere: true},
 	"time":             {except: pure, everywhere: true},
-	"syscall":          {except: pure, everywhere: true},
-	"log/slog":         {except: pure, everywhere: true},
+	"syscall":          {except: join(pure, timed...), everywhere: true},
+	"log/slog":         {except: join(pure, timed...), everywhere: true},
 	"log":              {}, // log/slog, passed in
 	"math/rand":        {},
-	"math/rand/v2":     {except: pure, everywhere: true},
+	"math/rand/v2":     {except: join(pure, timed...), everywhere: true},
 	"expvar":           {},
 	"plugin":           {},
 	"encoding/gob":     {},

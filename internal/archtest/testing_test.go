@@ -121,3 +121,28 @@ func onlyWith(x constraint.Expr, tag string) bool {
 	}
 	return with(true) != with(false)
 }
+
+// TestTimed: the packages that are given the time never look at a clock.
+func TestTimed(t *testing.T) {
+	all, err := sources()
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for _, f := range all {
+		if f.test || !slices.Contains(timed, filepath.ToSlash(filepath.Dir(f.name))) {
+			continue
+		}
+		found++
+		for _, decl := range f.Decls {
+			for _, name := range []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "NewTimer", "NewTicker", "Tick"} {
+				for _, at := range uses(decl, "time", name) {
+					t.Errorf("%s: time.%s in a package that is given the time", f.Position(at), name)
+				}
+			}
+		}
+	}
+	if found < 10 {
+		t.Errorf("only %d files looked at", found)
+	}
+}

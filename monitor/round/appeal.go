@@ -24,9 +24,9 @@ type Appeal struct {
 const appealDomain = "walrus monitor appeal 1\x00"
 
 // Appeals decides against which accusers of a round the node self appeals, and who is to relay: at most MaxAppeals in a
-// round, made included, the accusers with the most weight first. A member rebuts one accusation of a node in a round, so
-// no member is named twice; those who accuse the node themselves are not asked. The seed of the next round spreads the
-// work: each node and round has another order of the members. Accusers without weight are not worth a message.
+// round, made included, the accusers with the most weight first. A member rebuts one accusation of a node in a round,
+// so no member is named twice; those who accuse the node themselves are not asked. The seed of the next round spreads
+// the work: each node and round has another order of the members. Accusers without weight are not worth a message.
 func Appeals(seed Seed, self Key, accusers []Monitor, members []Key, made []Appeal) []Appeal {
 	used := map[Key]bool{self: true}
 	for _, a := range accusers {

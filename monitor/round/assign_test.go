@@ -31,8 +31,8 @@ func equal(all []Key, weight uint64) (ms []Monitor) {
 	return ms
 }
 
-// TestAssign: nobody probes itself, every node is probed by 31 others, or by all; both views of an assignment agree, and
-// neither order nor repetition of the monitors matters.
+// TestAssign: nobody probes itself, every node is probed by 31 others, or by all; both views of an assignment agree,
+// and neither order nor repetition of the monitors matters.
 func TestAssign(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		nodes := keys(rapid.IntRange(1, 40).Draw(t, "nodes"))

@@ -13,8 +13,13 @@ func TestLength(t *testing.T) {
 		0: MinLength, 20 * time.Second: MinLength, 12 * time.Minute: MinLength, 30 * time.Minute: 12 * time.Second,
 		24 * time.Hour: MaxLength, 14 * 24 * time.Hour: MaxLength, 10 * 365 * 24 * time.Hour: MaxLength,
 	} {
-		if got := Length(epoch); got != want {
+		if got := Length(epoch, 100); got != want {
 			t.Errorf("epoch of %v: rounds of %v, want %v", epoch, got, want)
+		}
+	}
+	for members, want := range map[int]time.Duration{1: 6 * time.Second, 7: 42 * time.Second, 1000: MaxLength} {
+		if got := Length(24*time.Hour, members); got != want {
+			t.Errorf("%d members: rounds of %v, want %v", members, got, want)
 		}
 	}
 }
@@ -22,7 +27,7 @@ func TestLength(t *testing.T) {
 // TestNumber: rounds follow each other without gap or overlap, whatever a clock or a message says.
 func TestNumber(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		length := Length(time.Duration(rapid.Int64Range(0, int64(30*24*time.Hour)).Draw(t, "epoch")))
+		length := Length(time.Duration(rapid.Int64Range(0, int64(30*24*time.Hour)).Draw(t, "epoch")), rapid.IntRange(1, 1000).Draw(t, "members"))
 		n := rapid.Uint64Range(0, 1<<32).Draw(t, "round")
 		start := Start(n, length)
 		if Number(start, length) != n || Number(start.Add(length-1), length) != n || Number(start.Add(length), length) != n+1 {

@@ -18,8 +18,11 @@ import (
 )
 
 const (
-	// PerEpoch: an epoch has about this many rounds, so a day's epoch has rounds of ten minutes.
+	// PerEpoch: an epoch has at least about this many rounds, so a day's epoch has rounds of ten minutes at most.
 	PerEpoch = 144
+	// PerMember: a small network costs each other little, and its people are told sooner. A hundred members make ten
+	// minutes.
+	PerMember = 6 * time.Second
 	// MinLength and MaxLength bound a round. In five seconds three questions and a second try fit.
 	MinLength = 5 * time.Second
 	MaxLength = 10 * time.Minute
@@ -27,9 +30,11 @@ const (
 	asking = 80
 )
 
-// Length returns the length of the rounds of a network whose epochs last this long, in whole seconds.
-func Length(epoch time.Duration) time.Duration {
-	return min(max((epoch/PerEpoch).Truncate(time.Second), MinLength), MaxLength)
+// Length returns the length of the rounds of a network, in whole seconds. It follows from the genesis: the duration of
+// an epoch, and the number of the first members.
+func Length(epoch time.Duration, members int) time.Duration {
+	members = min(members, int(MaxLength/PerMember))
+	return min(max(min(epoch/PerEpoch, time.Duration(members)*PerMember).Truncate(time.Second), MinLength), MaxLength)
 }
 
 // Number returns the number of the round that contains t: whole lengths since 1970. It is 0 before.

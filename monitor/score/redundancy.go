@@ -12,9 +12,9 @@ type Sample[Blob any] struct {
 	Round    uint64
 }
 
-// Redundancy counts samples by how much of the redundancy is left. A blob has n primary slivers and reading needs some of
-// them: f+1 where n is 3f+1. Buckets[i] counts the samples in which at least i tenths of the others answered, and less
-// than i+1 tenths. Lost counts those with too few to read.
+// Redundancy counts samples by how much of the redundancy is left. A blob has n primary slivers and reading needs some
+// of them: f+1 where n is 3f+1. Buckets[i] counts the samples in which at least i tenths of the others answered, and
+// less than i+1 tenths. Lost counts those with too few to read.
 type Redundancy struct {
 	Lost    int
 	Buckets [11]int // the last is complete

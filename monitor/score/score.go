@@ -32,9 +32,9 @@ type Verdict struct {
 	RTT, Rate                       round.Code // weighted medians of those that measured
 }
 
-// Tally gives the verdict on each node, by index in the committee of epoch. attested has the accepted attestations of the
-// round by monitor, rebuttals the accepted ones of the round. An attestation says something about a node only if its
-// monitor was assigned to it, its round counts, and its vector is of this committee. If no more than a third of the
+// Tally gives the verdict on each node, by index in the committee of epoch. attested has the accepted attestations of
+// the round by monitor, rebuttals the accepted ones of the round. An attestation says something about a node only if
+// its monitor was assigned to it, its round counts, and its vector is of this committee. If no more than a third of the
 // assigned weight reports on a node there is no verdict: perhaps nobody honest is among them.
 func Tally(a *round.Assignment, epoch uint32, attested map[round.Key]*round.Attestation,
 	rebuttals []*round.Rebuttal) []Verdict {

@@ -31,8 +31,8 @@ type Member struct {
 type Bond struct {
 	Key    round.Key
 	Amount uint64
-	// Network from which the observer has seen the monitor connect: a /24 of IPv4, a /48 of IPv6 (internal/ipgroup.Of).
-	// All whose network is not known, with "", are one network.
+	// Network from which the observer has seen the monitor connect: a /24 of IPv4, a /32 of IPv6, as
+	// internal/ipgroup.Block has it. All whose network is not known, with "", are one network.
 	Network string
 }
 

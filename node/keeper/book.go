@@ -28,8 +28,10 @@ type book struct {
 	reach     *reach
 	kept      *kept
 	resync    bell                // asks for a full comparison with other members
+	fresh     bell                // tells of new certificates
 	recent    recent              // blobs whose certificates were recorded lately: others may still gossip them
 	check     func(shards.BlobID) // compares the cells of a newly certified blob later
+	young     func(shards.BlobID) // what is missing of a newly certified blob is not owed yet
 	recording atomic.Int64        // certificates not yet counted, because their recording is under way
 	log       *slog.Logger
 }
@@ -65,6 +67,8 @@ func (b *book) record(cert *certs.Certificate, raw []byte, grace time.Duration) 
 	b.recording.Add(1) // the blob counts as known only after its debt is counted
 	defer b.recording.Add(-1)
 	b.recent.add(cert.Blob)
+	b.young(cert.Blob)
+	defer b.fresh.ring()
 	if err := b.shelf.PutCertificate(cert.Blob, cert.Epoch, raw); err != nil {
 		return err
 	}

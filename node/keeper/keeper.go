@@ -18,6 +18,7 @@
 //	plan        in which steps a blob is rebuilt, by cost: pure decisions; repairer takes debts, rebuild does the steps;
 //	            sources collects the symbols
 //	crossing    comparing our own rows and columns of a blob; checker: comparing them with other members'
+//	notary      which answers are signed
 //	openings    answers to that: hashes of symbols
 //	refuter     line proofs: that a line cannot be what the metadata has
 //	invalid     blobs proved to be encoded wrongly
@@ -92,6 +93,7 @@ type answers struct {
 	confirmer *confirmer
 	library   *library
 	expander  *expander
+	notary    *notary
 	invalids  *invalids
 	refuter   *refuter
 	book      *book
@@ -117,14 +119,19 @@ func New(cfg Config, p Parts) (*Keeper, error) {
 	k.gauge.measure() // an error comes with the first status
 	kept := newKept(k.shelf, cfg.Genesis.NetworkID().String(), log)
 	k.book = &book{shelf: k.shelf, chain: k.chain, debts: k.debts, kept: kept, reach: newReach(),
-		resync: newBell(), log: log}
+		resync: newBell(), fresh: newBell(), log: log}
 	seen := &witness{shelf: k.shelf, chain: k.chain, book: k.book, tell: p.Lost}
 	k.damage = &damage{shelf: k.shelf, book: k.book, log: log, refs: map[store.Ref]bool{},
 		tell: func(ref store.Ref) { seen.report(ref, true) }}
 	k.scrubber = &scrubber{shelf: k.shelf, note: k.damage.note, period: cfg.Scrub, log: log}
 	k.library = &library{shelf: k.shelf, chain: k.chain, debts: k.debts, damage: k.damage, meters: k.meters, witness: seen}
 	seen.expand = k.library.prove
-	k.expander = newExpander(k.library)
+	k.notary = &notary{
+		shelf: k.shelf, chain: k.chain, book: k.book, network: cfg.Genesis.NetworkID(),
+		young: young{grace: owedGrace(cfg.Genesis.EpochDuration)},
+	}
+	k.book.young = k.notary.young.add
+	k.expander = newExpander(k.library, k.notary)
 	leases := &leases{shelf: k.shelf, chain: k.chain, book: k.book, debts: k.debts, damage: k.damage, log: log}
 	k.doubt(p.Identity, swarm, leases)
 	k.receiver = &receiver{
@@ -154,7 +161,10 @@ func New(cfg Config, p Parts) (*Keeper, error) {
 		cfg: &k.cfg, shelf: k.shelf, chain: k.chain, book: k.book, inventory: inventory, swarm: swarm, life: k.life, log: log,
 	}
 	k.follower.guard() // before anybody connects: strangers must not be there first
-	err = kept.load(func(id shards.BlobID, slivers int) { k.debts.set(id, slivers, time.Now()) })
+	err = kept.load(func(id shards.BlobID, slivers int) {
+		k.book.young(id) // its upload may have been under way when the node stopped
+		k.debts.set(id, slivers, time.Now())
+	})
 	if err == nil {
 		err = inventory.open()
 	}
@@ -185,12 +195,16 @@ func (k *Keeper) doubt(identity ed25519.PrivateKey, swarm swarm, leases *leases)
 	k.book.check = k.checker.later
 }
 
+// Fresh delivers when certificates have been recorded since the last time. It is for one reader.
+func (k *Keeper) Fresh() <-chan struct{} { return k.book.fresh }
+
 // Backend answers peers, for p2p.Backend; package node adds the status and the history.
 type Backend struct {
 	*receiver
 	*confirmer
 	*library
 	*expander
+	*notary
 	*invalids
 	*refuter
 	*book
@@ -203,7 +217,7 @@ func (k *Keeper) Certificates() p2p.TopicConfig { return p2p.Certificates(k.cler
 // Backend answers peers; it publishes new certificates in topic.
 func (k *Keeper) Backend(topic Topic) Backend {
 	return Backend{
-		k.receiver, k.confirmer, k.library, k.expander, k.invalids, k.refuter, k.book, publisher{k.clerk, topic},
+		k.receiver, k.confirmer, k.library, k.expander, k.notary, k.invalids, k.refuter, k.book, publisher{k.clerk, topic},
 	}
 }
 

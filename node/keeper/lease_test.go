@@ -1,6 +1,7 @@
 package keeper
 
 import (
+	"cmp"
 	"crypto/rand"
 	"log/slog"
 	"maps"
@@ -16,7 +17,8 @@ import (
 // state is a ledger with one fixed state.
 type state struct {
 	Ledger
-	ready chan struct{}
+	ready  chan struct{}
+	height uint64 // 0: 7
 
 	mu     sync.Mutex // taken by Get, and by tests that change values meanwhile
 	values map[string][]byte
@@ -31,7 +33,7 @@ func (s *state) set(values map[string][]byte) {
 
 func (s *state) Health() (uint64, time.Time, string) { return 7, time.Time{}, "" }
 
-func (s *state) State() (ledger.Reader, uint64) { return s, 7 }
+func (s *state) State() (ledger.Reader, uint64) { return s, cmp.Or(s.height, 7) }
 func (s *state) Ready() <-chan struct{}         { return s.ready }
 
 func (s *state) Get(key []byte) ([]byte, error) {

@@ -53,18 +53,16 @@ func (r *repairer) pinners(ctx context.Context, id shards.BlobID) (peers []peer.
 // pinnedMetadata fetches the metadata of a blob from a peer that pins it.
 func (r *repairer) pinnedMetadata(ctx context.Context, id shards.BlobID) (raw []byte, meta *shards.Metadata, err error) {
 	err = errNoPins
-	for _, p := range r.pinners(ctx, id) {
-		raw, err = bounded(ctx, func(ctx context.Context) ([]byte, error) {
-			return r.pins.Metadata(ctx, p, id, r.shelf.params.MetadataSize())
+	peers := r.pinners(ctx, id)
+	who, raw, meta := gather.Metadata(ctx, r.shelf.params, id, len(peers), func(ctx context.Context, i int) ([]byte, error) {
+		return bounded(ctx, func(ctx context.Context) ([]byte, error) {
+			return r.pins.Metadata(ctx, peers[i], id, r.shelf.params.MetadataSize())
 		})
-		if err == nil {
-			meta, err = shards.UnmarshalMetadata(r.shelf.params, id, raw)
-		}
-		if err == nil {
-			return raw, meta, nil
-		}
+	}, func(_ int, why error) { err = why })
+	if who < 0 {
+		return nil, nil, err
 	}
-	return nil, nil, err
+	return raw, meta, nil
 }
 
 // fromPins fetches the slivers that are still missing, whole, from peers that pin the blob. Each is compared with its

@@ -33,12 +33,13 @@ type rebuilding struct {
 	without map[shards.Axis]map[int]bool
 	rebuilt int
 	traffic int64
+	asked   asked
 }
 
 // newRebuilding counts what is missing and what is left of a blob.
 func (r *repairer) newRebuilding(meta *shards.Metadata, missing []store.Ref, at seat) *rebuilding {
 	b := &rebuilding{
-		repairer: r, at: at, meta: meta, holders: gather.NewHolders(len(at.Members())),
+		repairer: r, at: at, meta: meta, holders: gather.NewHolders(len(at.Members())), asked: r.chain.asking(),
 		without: map[shards.Axis]map[int]bool{shards.Primary: {}, shards.Secondary: {}},
 	}
 	r.doubts.tell(at.Committee, b.holders)
@@ -274,7 +275,9 @@ func (a *attempt) gather(ctx context.Context, axis shards.Axis, targets []int, a
 	return got, a.budget.spend(ctx, got.Traffic)
 }
 
-func (b *rebuilding) sources() sources { return sources{b.swarm, b.library, b.at.self, b.meta} }
+func (b *rebuilding) sources() sources {
+	return sources{b.swarm, b.library, b.at.self, b.meta, b.asked}
+}
 
 // want describes whom to ask for symbols of slivers along axis.
 func (b *rebuilding) want(axis shards.Axis) gather.Want {

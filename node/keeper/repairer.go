@@ -148,7 +148,7 @@ func (r *repairer) refute(ctx context.Context, id shards.BlobID, cause error) {
 	}
 	at, err := r.shelf.seats.now()
 	if err == nil {
-		err = r.refuter.refute(ctx, sources{r.swarm, r.library, at.self, line.meta}, line)
+		err = r.refuter.refute(ctx, sources{r.swarm, r.library, at.self, line.meta, r.chain.asking()}, line)
 	}
 	if err != nil && ctx.Err() == nil {
 		r.log.Warn("that a blob was encoded wrongly cannot be proved now; it will be tried again",

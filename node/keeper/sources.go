@@ -20,6 +20,7 @@ type sources struct {
 	library *library
 	self    peer.ID
 	meta    *shards.Metadata
+	asked   asked
 }
 
 // Connect dials a member within dialTimeout.
@@ -28,7 +29,7 @@ func (s sources) Connect(ctx context.Context, node peer.ID) error { return s.con
 // SymbolParts asks a member, or reads our own slivers.
 func (s sources) SymbolParts(ctx context.Context, to peer.ID, q p2p.SymbolQuery) (all []shards.Symbol, err error) {
 	if to != s.self {
-		return s.swarm.SymbolParts(ctx, to, q)
+		return s.swarm.SymbolParts(ctx, to, s.asked.sign(q))
 	}
 	for _, index := range q.Slivers {
 		ref, err := s.library.shelf.locate(q.Blob, q.Axis, index)

@@ -29,15 +29,16 @@ const (
 // expander sends symbols of our slivers to peers, within the shares of each. All fields are constant.
 type expander struct {
 	library     *library
+	notary      *notary
 	cpu, memory *shares // cpu: expansions at the same time
 	lines       *cached[*line]
 	leaves      *leaves
 }
 
-func newExpander(l *library) *expander {
+func newExpander(l *library, n *notary) *expander {
 	cpus := int64(max(runtime.GOMAXPROCS(0), 2))
 	return &expander{
-		library: l, lines: newLines(), leaves: newLeaves(),
+		library: l, notary: n, lines: newLines(), leaves: newLeaves(),
 		cpu: newShares(cpus, cpus/2, max(cpus/4, 1)), memory: newShares(symbolMemory, symbolMemory/2, symbolMemory/4),
 	}
 }
@@ -59,10 +60,10 @@ func (x *expander) Symbols(ctx context.Context, r p2p.SymbolRequest, w io.Writer
 	for i, index := range r.Slivers {
 		ref, err := x.library.shelf.locate(r.Blob, r.Axis, index)
 		if err != nil {
-			return err
+			return x.notary.lack(ref, index, err)
 		}
 		if slivers[i], err = x.library.open(ref); err != nil {
-			return wireError(err)
+			return x.notary.lack(ref, index, wireError(err))
 		}
 	}
 	job := &expansion{expander: x, turn: &turn{cpu: x.cpu, who: x.visitor(r.From)}, request: r}
@@ -70,10 +71,18 @@ func (x *expander) Symbols(ctx context.Context, r p2p.SymbolRequest, w io.Writer
 	for i, sliver := range slivers {
 		job.ref, job.index, job.sliver, job.begun = sliver.ref, r.Slivers[i], sliver, i > 0
 		if err := job.run(ctx, w); err != nil {
-			return wireError(err)
+			return x.explain(job, wireError(err))
 		}
 	}
 	return nil
+}
+
+// explain lets damage of a sliver that was found while it was read be signed.
+func (x *expander) explain(job *expansion, err error) error {
+	if job.meta != nil && errors.Is(err, p2p.ErrCorrupt) {
+		return x.notary.lack(job.ref, job.index, err)
+	}
+	return err
 }
 
 // visitor classifies the peer of a request. A gateway that asks through our own host asks for strangers.

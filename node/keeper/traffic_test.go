@@ -16,6 +16,7 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
+	"walrus/certs"
 	"walrus/internal/swarmtest"
 	"walrus/ledger"
 	"walrus/p2p"
@@ -32,6 +33,11 @@ type holder struct {
 	pairs       []shards.Pair
 	lies        bool         // gives wrong symbols, and right proofs
 	leaves      atomic.Int64 // if positive: after so many requests it answers none
+}
+
+// Stamp lets the holder sign what a repair asks for.
+func (h *holder) Stamp() (certs.NetworkID, int, uint64) {
+	return certs.NetworkID{}, h.meta.Params().Shards(), 7
 }
 
 func (h *holder) sliver(axis shards.Axis, index int) []byte {

@@ -78,6 +78,8 @@ func (w *witness) recount(id shards.BlobID) error {
 	}
 	missing, err := w.shelf.missingNow(id)
 	if err == nil && len(missing) > 0 { // else only its metadata or its record is
+		w.book.log.Error("slivers are not on the disk although they were; they will be repaired from other nodes", "blob",
+			id.String(), "slivers", len(missing))
 		w.report(missing[0], false)
 	}
 	return err
@@ -124,7 +126,8 @@ func (s *shelf) sliver(ref store.Ref) Sliver {
 	return Sliver{ref.Blob, ref.Axis, s.params.SliverOfPair(ref.Axis, s.params.PairOnShard(ref.Blob, ref.Shard))}
 }
 
-// prove reads a sliver and compares it with its root. Wrong data under good checksums is noted as damage, like the rest.
+// prove reads a sliver and compares it with its root. Wrong data under good checksums is noted as damage, like the
+// rest.
 func (l *library) prove(ctx context.Context, ref store.Ref, index int) error {
 	meta, err := l.shelf.metadata(ref.Blob)
 	if err != nil {

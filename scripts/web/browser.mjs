@@ -170,7 +170,8 @@ try {
   // dark, narrow, and without JavaScript
   const dark = await browser.newContext({ viewport: { width: 390, height: 844 }, colorScheme: 'dark' });
   const phone = watch(await dark.newPage());
-  for (const [name, path] of [['network', '/'], ['blob', `/explorer/blobs/${id}`], ['node', '/explorer/nodes/node-1'], ['upload', '/explorer/upload'], ['blocks', '/explorer/blocks'], ['owner', owner], ['api', '/v1/api']]) {
+  for (const [name, path] of [['network', '/'], ['blob', `/explorer/blobs/${id}`], ['node', '/explorer/nodes/node-1'], ['upload', '/explorer/upload'], ['blocks', '/explorer/blocks'], ['owner', owner],
+    ['monitors', '/explorer/monitors'], ['monitored', '/explorer/monitors/node-1'], ['seen', '/explorer/seen'], ['risk', '/explorer/risk'], ['api', '/v1/api']]) {
     await phone.goto(url + path, { waitUntil: 'networkidle' });
     await look(phone, `${name}-dark`);
   }
@@ -180,6 +181,8 @@ try {
   want('nodes without JavaScript', (await bare.locator('#node-table tbody tr').count()) === 4, await bare.locator('#node-table tbody tr').count());
   await bare.goto(`${url}/explorer/blobs/${id}`);
   want('heat-map without JavaScript', (await bare.locator('[data-testid=heatmap] li').count()) === 31, await bare.locator('[data-testid=heatmap] li').count());
+  await bare.goto(`${url}/explorer/monitors/node-1`);
+  want('a monitored node without JavaScript', (await bare.locator('#verdict').count()) === 1 && (await bare.locator('img[src$=".svg"]').count()) > 0, await bare.title());
   await bare.goto(`${url}/explorer/upload`);
   const file = join(dir, 'plain.txt');
   writeFileSync(file, randomBytes(5000));

@@ -9,8 +9,9 @@ import { checks, complaints, launch, look, want, watch } from './browse.mjs';
 
 const [program, folder] = process.argv.slice(2);
 const kept = new Set([
-  'network', 'node', 'node-dead', 'blob', 'quilt', 'transactions', 'blocks', 'owner', 'record', 'upload', 'pins', 'blob-pinned', // wide
-  'network-phone', 'node-phone', 'transactions-phone', 'upload-phone', 'pins-phone',
+  'network', 'node', 'node-dead', 'blob', 'quilt', 'transactions', 'blocks', 'owner', 'record', 'upload', 'pins', 'blob-pinned',
+  'monitors', 'monitored', 'seen', 'risk', // wide
+  'network-phone', 'node-phone', 'transactions-phone', 'upload-phone', 'pins-phone', 'monitors-phone', 'monitored-phone',
 ]);
 const server = spawn(program, ['-test.run', '^TestServe$', '-test.timeout', '10m'], {
   stdio: ['pipe', 'pipe', 'inherit'], env: { ...process.env, WALRUS_SERVE_PAGES: '1' },

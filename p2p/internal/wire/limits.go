@@ -43,6 +43,9 @@ const (
 	MaxCertificates = 256
 	// MaxFault bounds the evidence that convicts a node, in bytes: probe.MaxEvidence.
 	MaxFault = 64 << 10
+	// ScoreSize is the size of one member's scores, in bytes, and MaxScores bounds those of a committee.
+	ScoreSize = 6
+	MaxScores = 4 + ScoreSize*4096
 	// MaxReceipts bounds a monitor's receipts of one node in one round, in bytes.
 	MaxReceipts = 128 << 10
 	// MaxErrorText bounds the text of an error, in bytes.

@@ -15,12 +15,21 @@ func TestPage(t *testing.T) {
 		t.Fatal(err)
 	}
 	blob := bytes.Repeat([]byte{0xbb}, HashSize)
+	signature, err := hex.DecodeString("7aa47c8c0373b70eb675fa9e2e8bf8ff2805548ccf30c521bcef66efdc0374068dbf727c11c0da41f6db1b6625943909a9ba5e297671f72da721e5e111fc100c")
+	if err != nil {
+		t.Fatal(err)
+	}
 	for label, m := range map[string]Message{
 		"read sliver, request": &Request{BlobId: blob, Op: &Request_ReadSliver{ReadSliver: &ReadSliver{Axis: 1, Index: 3, Length: 1000}}},
 		"read sliver, answer":  &Response{Payload: 1000, Result: &Response_Sliver{Sliver: &SliverInfo{Size: 2000}}},
 		"node status, request": &Request{Op: &Request_GetNodeStatus{GetNodeStatus: new(GetNodeStatus)}},
 		"done, answer":         new(Response),
 		"busy, answer":         &Response{Code: 2, Error: "busy"},
+		"question, request": &Request{BlobId: blob, Op: &Request_GetSymbols{GetSymbols: &GetSymbols{
+			Axis: 1, Index: 3, Targets: []uint32{5}, SymbolSize: 4, Nonce: bytes.Repeat([]byte{0xcc}, NonceSize), Height: 1000,
+		}}},
+		"signed answer":   &Response{Payload: 4 + SignatureSize},
+		"refusal, answer": &Response{Code: 1, Lacks: 3, Signature: signature},
 	} {
 		frame, err := AppendHeader(nil, m)
 		if err != nil {

@@ -232,6 +232,10 @@ func (r *Request_Relay) validate() error { return validPeer(r.Relay.GetAccuser()
 
 func (*Request_Relay) bounds() Bounds { return Bounds{} }
 
+func (*Request_GetScores) validate() error { return nil }
+
+func (*Request_GetScores) bounds() Bounds { return Bounds{Response: MaxScores} }
+
 func validPeer(id []byte) error {
 	if len(id) == 0 || len(id) > MaxPeerID {
 		return fmt.Errorf("peer ID of %d bytes: must be between 1 and %d", len(id), MaxPeerID)

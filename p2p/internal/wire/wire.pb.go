@@ -51,6 +51,7 @@ type Request struct {
 	//	*Request_GetReceipts
 	//	*Request_PutFault
 	//	*Request_Relay
+	//	*Request_GetScores
 	Op            isRequest_Op `protobuf_oneof:"op"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -278,6 +279,15 @@ func (x *Request) GetRelay() *Relay {
 	return nil
 }
 
+func (x *Request) GetGetScores() *GetScores {
+	if x != nil {
+		if x, ok := x.Op.(*Request_GetScores); ok {
+			return x.GetScores
+		}
+	}
+	return nil
+}
+
 type isRequest_Op interface {
 	isRequest_Op()
 }
@@ -362,6 +372,10 @@ type Request_Relay struct {
 	Relay *Relay `protobuf:"bytes,92,opt,name=relay,proto3,oneof"`
 }
 
+type Request_GetScores struct {
+	GetScores *GetScores `protobuf:"bytes,93,opt,name=get_scores,json=getScores,proto3,oneof"`
+}
+
 func (*Request_PutMetadata) isRequest_Op() {}
 
 func (*Request_StorePairs) isRequest_Op() {}
@@ -399,6 +413,8 @@ func (*Request_GetReceipts) isRequest_Op() {}
 func (*Request_PutFault) isRequest_Op() {}
 
 func (*Request_Relay) isRequest_Op() {}
+
+func (*Request_GetScores) isRequest_Op() {}
 
 // Offers a blob. Payload: the metadata. Response payload: held pairs, each its index as u16 LE.
 type PutMetadata struct {
@@ -1163,6 +1179,46 @@ func (x *Relay) GetAccuser() []byte {
 	return nil
 }
 
+// Response payload: what the peer has heard from monitors of each member. The epoch as u32 LE, then six bytes for each
+// member in the order of the committee: outcome of the last round with a verdict, as in an attestation, 0 without one;
+// level (0 no data, 1 bad, 2 warn, 3 good); durability, reachability and speed, each 0 to 100, or 255 if unknown; and the
+// number of monitors with weight that asked, at most 255.
+type GetScores struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetScores) Reset() {
+	*x = GetScores{}
+	mi := &file_wire_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetScores) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetScores) ProtoMessage() {}
+
+func (x *GetScores) ProtoReflect() protoreflect.Message {
+	mi := &file_wire_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetScores.ProtoReflect.Descriptor instead.
+func (*GetScores) Descriptor() ([]byte, []int) {
+	return file_wire_proto_rawDescGZIP(), []int{16}
+}
+
 // Response payload: for each target in order, the hash of the symbol, then its proof; without targets, the hashes of
 // all symbols of the sliver's expansion.
 type GetLeaves struct {
@@ -1176,7 +1232,7 @@ type GetLeaves struct {
 
 func (x *GetLeaves) Reset() {
 	*x = GetLeaves{}
-	mi := &file_wire_proto_msgTypes[16]
+	mi := &file_wire_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1188,7 +1244,7 @@ func (x *GetLeaves) String() string {
 func (*GetLeaves) ProtoMessage() {}
 
 func (x *GetLeaves) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[16]
+	mi := &file_wire_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1201,7 +1257,7 @@ func (x *GetLeaves) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetLeaves.ProtoReflect.Descriptor instead.
 func (*GetLeaves) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{16}
+	return file_wire_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *GetLeaves) GetAxis() uint32 {
@@ -1234,7 +1290,7 @@ type PutProof struct {
 
 func (x *PutProof) Reset() {
 	*x = PutProof{}
-	mi := &file_wire_proto_msgTypes[17]
+	mi := &file_wire_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1246,7 +1302,7 @@ func (x *PutProof) String() string {
 func (*PutProof) ProtoMessage() {}
 
 func (x *PutProof) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[17]
+	mi := &file_wire_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1259,7 +1315,7 @@ func (x *PutProof) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutProof.ProtoReflect.Descriptor instead.
 func (*PutProof) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{17}
+	return file_wire_proto_rawDescGZIP(), []int{18}
 }
 
 // Response payload: the line proof, then the sliver that belongs to it.
@@ -1273,7 +1329,7 @@ type GetLineProof struct {
 
 func (x *GetLineProof) Reset() {
 	*x = GetLineProof{}
-	mi := &file_wire_proto_msgTypes[18]
+	mi := &file_wire_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1285,7 +1341,7 @@ func (x *GetLineProof) String() string {
 func (*GetLineProof) ProtoMessage() {}
 
 func (x *GetLineProof) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[18]
+	mi := &file_wire_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1298,7 +1354,7 @@ func (x *GetLineProof) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetLineProof.ProtoReflect.Descriptor instead.
 func (*GetLineProof) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{18}
+	return file_wire_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *GetLineProof) GetAxis() uint32 {
@@ -1327,7 +1383,7 @@ type Refute struct {
 
 func (x *Refute) Reset() {
 	*x = Refute{}
-	mi := &file_wire_proto_msgTypes[19]
+	mi := &file_wire_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1339,7 +1395,7 @@ func (x *Refute) String() string {
 func (*Refute) ProtoMessage() {}
 
 func (x *Refute) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[19]
+	mi := &file_wire_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1352,7 +1408,7 @@ func (x *Refute) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refute.ProtoReflect.Descriptor instead.
 func (*Refute) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{19}
+	return file_wire_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Refute) GetAxis() uint32 {
@@ -1395,7 +1451,7 @@ type Response struct {
 
 func (x *Response) Reset() {
 	*x = Response{}
-	mi := &file_wire_proto_msgTypes[20]
+	mi := &file_wire_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1407,7 +1463,7 @@ func (x *Response) String() string {
 func (*Response) ProtoMessage() {}
 
 func (x *Response) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[20]
+	mi := &file_wire_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1420,7 +1476,7 @@ func (x *Response) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Response.ProtoReflect.Descriptor instead.
 func (*Response) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{20}
+	return file_wire_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Response) GetCode() uint32 {
@@ -1553,7 +1609,7 @@ type Accepted struct {
 
 func (x *Accepted) Reset() {
 	*x = Accepted{}
-	mi := &file_wire_proto_msgTypes[21]
+	mi := &file_wire_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1565,7 +1621,7 @@ func (x *Accepted) String() string {
 func (*Accepted) ProtoMessage() {}
 
 func (x *Accepted) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[21]
+	mi := &file_wire_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1578,7 +1634,7 @@ func (x *Accepted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Accepted.ProtoReflect.Descriptor instead.
 func (*Accepted) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{21}
+	return file_wire_proto_rawDescGZIP(), []int{22}
 }
 
 type SliverInfo struct {
@@ -1591,7 +1647,7 @@ type SliverInfo struct {
 
 func (x *SliverInfo) Reset() {
 	*x = SliverInfo{}
-	mi := &file_wire_proto_msgTypes[22]
+	mi := &file_wire_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1603,7 +1659,7 @@ func (x *SliverInfo) String() string {
 func (*SliverInfo) ProtoMessage() {}
 
 func (x *SliverInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[22]
+	mi := &file_wire_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1616,7 +1672,7 @@ func (x *SliverInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SliverInfo.ProtoReflect.Descriptor instead.
 func (*SliverInfo) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{22}
+	return file_wire_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *SliverInfo) GetSize() uint64 {
@@ -1637,7 +1693,7 @@ type BlobStatus struct {
 
 func (x *BlobStatus) Reset() {
 	*x = BlobStatus{}
-	mi := &file_wire_proto_msgTypes[23]
+	mi := &file_wire_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1649,7 +1705,7 @@ func (x *BlobStatus) String() string {
 func (*BlobStatus) ProtoMessage() {}
 
 func (x *BlobStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[23]
+	mi := &file_wire_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1662,7 +1718,7 @@ func (x *BlobStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlobStatus.ProtoReflect.Descriptor instead.
 func (*BlobStatus) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{23}
+	return file_wire_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *BlobStatus) GetMetadata() bool {
@@ -1720,7 +1776,7 @@ type NodeStatus struct {
 
 func (x *NodeStatus) Reset() {
 	*x = NodeStatus{}
-	mi := &file_wire_proto_msgTypes[24]
+	mi := &file_wire_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1732,7 +1788,7 @@ func (x *NodeStatus) String() string {
 func (*NodeStatus) ProtoMessage() {}
 
 func (x *NodeStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[24]
+	mi := &file_wire_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1745,7 +1801,7 @@ func (x *NodeStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeStatus.ProtoReflect.Descriptor instead.
 func (*NodeStatus) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{24}
+	return file_wire_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *NodeStatus) GetVersion() string {
@@ -1920,7 +1976,7 @@ type CertificatePage struct {
 
 func (x *CertificatePage) Reset() {
 	*x = CertificatePage{}
-	mi := &file_wire_proto_msgTypes[25]
+	mi := &file_wire_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1932,7 +1988,7 @@ func (x *CertificatePage) String() string {
 func (*CertificatePage) ProtoMessage() {}
 
 func (x *CertificatePage) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[25]
+	mi := &file_wire_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1945,7 +2001,7 @@ func (x *CertificatePage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CertificatePage.ProtoReflect.Descriptor instead.
 func (*CertificatePage) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{25}
+	return file_wire_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *CertificatePage) GetSizes() []uint32 {
@@ -1977,7 +2033,7 @@ type Whoami struct {
 
 func (x *Whoami) Reset() {
 	*x = Whoami{}
-	mi := &file_wire_proto_msgTypes[26]
+	mi := &file_wire_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1989,7 +2045,7 @@ func (x *Whoami) String() string {
 func (*Whoami) ProtoMessage() {}
 
 func (x *Whoami) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[26]
+	mi := &file_wire_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2002,7 +2058,7 @@ func (x *Whoami) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Whoami.ProtoReflect.Descriptor instead.
 func (*Whoami) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{26}
+	return file_wire_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Whoami) GetAddress() []byte {
@@ -2043,7 +2099,7 @@ type Seen struct {
 
 func (x *Seen) Reset() {
 	*x = Seen{}
-	mi := &file_wire_proto_msgTypes[27]
+	mi := &file_wire_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2055,7 +2111,7 @@ func (x *Seen) String() string {
 func (*Seen) ProtoMessage() {}
 
 func (x *Seen) ProtoReflect() protoreflect.Message {
-	mi := &file_wire_proto_msgTypes[27]
+	mi := &file_wire_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2068,7 +2124,7 @@ func (x *Seen) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Seen.ProtoReflect.Descriptor instead.
 func (*Seen) Descriptor() ([]byte, []int) {
-	return file_wire_proto_rawDescGZIP(), []int{27}
+	return file_wire_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Seen) GetObserved() []byte {
@@ -2104,7 +2160,7 @@ var File_wire_proto protoreflect.FileDescriptor
 const file_wire_proto_rawDesc = "" +
 	"\n" +
 	"\n" +
-	"wire.proto\x12\rwalrus.p2p.v1\"\x81\n" +
+	"wire.proto\x12\rwalrus.p2p.v1\"\xbc\n" +
 	"\n" +
 	"\aRequest\x12\x18\n" +
 	"\apayload\x18\x01 \x01(\x04R\apayload\x12\x17\n" +
@@ -2132,7 +2188,9 @@ const file_wire_proto_rawDesc = "" +
 	"\x06refute\x18I \x01(\v2\x15.walrus.p2p.v1.RefuteH\x00R\x06refute\x12?\n" +
 	"\fget_receipts\x18Z \x01(\v2\x1a.walrus.p2p.v1.GetReceiptsH\x00R\vgetReceipts\x126\n" +
 	"\tput_fault\x18[ \x01(\v2\x17.walrus.p2p.v1.PutFaultH\x00R\bputFault\x12,\n" +
-	"\x05relay\x18\\ \x01(\v2\x14.walrus.p2p.v1.RelayH\x00R\x05relayB\x04\n" +
+	"\x05relay\x18\\ \x01(\v2\x14.walrus.p2p.v1.RelayH\x00R\x05relay\x129\n" +
+	"\n" +
+	"get_scores\x18] \x01(\v2\x18.walrus.p2p.v1.GetScoresH\x00R\tgetScoresB\x04\n" +
 	"\x02op\"#\n" +
 	"\vPutMetadata\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\fR\x05token\"N\n" +
@@ -2178,7 +2236,8 @@ const file_wire_proto_rawDesc = "" +
 	"\bPutFault\"7\n" +
 	"\x05Relay\x12\x14\n" +
 	"\x05round\x18\x01 \x01(\x04R\x05round\x12\x18\n" +
-	"\aaccuser\x18\x02 \x01(\fR\aaccuser\"O\n" +
+	"\aaccuser\x18\x02 \x01(\fR\aaccuser\"\v\n" +
+	"\tGetScores\"O\n" +
 	"\tGetLeaves\x12\x12\n" +
 	"\x04axis\x18\x01 \x01(\rR\x04axis\x12\x14\n" +
 	"\x05index\x18\x02 \x01(\rR\x05index\x12\x18\n" +
@@ -2267,7 +2326,7 @@ func file_wire_proto_rawDescGZIP() []byte {
 	return file_wire_proto_rawDescData
 }
 
-var file_wire_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
+var file_wire_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_wire_proto_goTypes = []any{
 	(*Request)(nil),          // 0: walrus.p2p.v1.Request
 	(*PutMetadata)(nil),      // 1: walrus.p2p.v1.PutMetadata
@@ -2285,18 +2344,19 @@ var file_wire_proto_goTypes = []any{
 	(*GetReceipts)(nil),      // 13: walrus.p2p.v1.GetReceipts
 	(*PutFault)(nil),         // 14: walrus.p2p.v1.PutFault
 	(*Relay)(nil),            // 15: walrus.p2p.v1.Relay
-	(*GetLeaves)(nil),        // 16: walrus.p2p.v1.GetLeaves
-	(*PutProof)(nil),         // 17: walrus.p2p.v1.PutProof
-	(*GetLineProof)(nil),     // 18: walrus.p2p.v1.GetLineProof
-	(*Refute)(nil),           // 19: walrus.p2p.v1.Refute
-	(*Response)(nil),         // 20: walrus.p2p.v1.Response
-	(*Accepted)(nil),         // 21: walrus.p2p.v1.Accepted
-	(*SliverInfo)(nil),       // 22: walrus.p2p.v1.SliverInfo
-	(*BlobStatus)(nil),       // 23: walrus.p2p.v1.BlobStatus
-	(*NodeStatus)(nil),       // 24: walrus.p2p.v1.NodeStatus
-	(*CertificatePage)(nil),  // 25: walrus.p2p.v1.CertificatePage
-	(*Whoami)(nil),           // 26: walrus.p2p.v1.Whoami
-	(*Seen)(nil),             // 27: walrus.p2p.v1.Seen
+	(*GetScores)(nil),        // 16: walrus.p2p.v1.GetScores
+	(*GetLeaves)(nil),        // 17: walrus.p2p.v1.GetLeaves
+	(*PutProof)(nil),         // 18: walrus.p2p.v1.PutProof
+	(*GetLineProof)(nil),     // 19: walrus.p2p.v1.GetLineProof
+	(*Refute)(nil),           // 20: walrus.p2p.v1.Refute
+	(*Response)(nil),         // 21: walrus.p2p.v1.Response
+	(*Accepted)(nil),         // 22: walrus.p2p.v1.Accepted
+	(*SliverInfo)(nil),       // 23: walrus.p2p.v1.SliverInfo
+	(*BlobStatus)(nil),       // 24: walrus.p2p.v1.BlobStatus
+	(*NodeStatus)(nil),       // 25: walrus.p2p.v1.NodeStatus
+	(*CertificatePage)(nil),  // 26: walrus.p2p.v1.CertificatePage
+	(*Whoami)(nil),           // 27: walrus.p2p.v1.Whoami
+	(*Seen)(nil),             // 28: walrus.p2p.v1.Seen
 }
 var file_wire_proto_depIdxs = []int32{
 	1,  // 0: walrus.p2p.v1.Request.put_metadata:type_name -> walrus.p2p.v1.PutMetadata
@@ -2311,23 +2371,24 @@ var file_wire_proto_depIdxs = []int32{
 	10, // 9: walrus.p2p.v1.Request.put_certificate:type_name -> walrus.p2p.v1.PutCertificate
 	11, // 10: walrus.p2p.v1.Request.list_certificates:type_name -> walrus.p2p.v1.ListCertificates
 	12, // 11: walrus.p2p.v1.Request.get_node_history:type_name -> walrus.p2p.v1.GetNodeHistory
-	16, // 12: walrus.p2p.v1.Request.get_leaves:type_name -> walrus.p2p.v1.GetLeaves
-	17, // 13: walrus.p2p.v1.Request.put_proof:type_name -> walrus.p2p.v1.PutProof
-	18, // 14: walrus.p2p.v1.Request.get_line_proof:type_name -> walrus.p2p.v1.GetLineProof
-	19, // 15: walrus.p2p.v1.Request.refute:type_name -> walrus.p2p.v1.Refute
+	17, // 12: walrus.p2p.v1.Request.get_leaves:type_name -> walrus.p2p.v1.GetLeaves
+	18, // 13: walrus.p2p.v1.Request.put_proof:type_name -> walrus.p2p.v1.PutProof
+	19, // 14: walrus.p2p.v1.Request.get_line_proof:type_name -> walrus.p2p.v1.GetLineProof
+	20, // 15: walrus.p2p.v1.Request.refute:type_name -> walrus.p2p.v1.Refute
 	13, // 16: walrus.p2p.v1.Request.get_receipts:type_name -> walrus.p2p.v1.GetReceipts
 	14, // 17: walrus.p2p.v1.Request.put_fault:type_name -> walrus.p2p.v1.PutFault
 	15, // 18: walrus.p2p.v1.Request.relay:type_name -> walrus.p2p.v1.Relay
-	22, // 19: walrus.p2p.v1.Response.sliver:type_name -> walrus.p2p.v1.SliverInfo
-	23, // 20: walrus.p2p.v1.Response.blob_status:type_name -> walrus.p2p.v1.BlobStatus
-	24, // 21: walrus.p2p.v1.Response.node_status:type_name -> walrus.p2p.v1.NodeStatus
-	25, // 22: walrus.p2p.v1.Response.certificates:type_name -> walrus.p2p.v1.CertificatePage
-	21, // 23: walrus.p2p.v1.Response.accepted:type_name -> walrus.p2p.v1.Accepted
-	24, // [24:24] is the sub-list for method output_type
-	24, // [24:24] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	16, // 19: walrus.p2p.v1.Request.get_scores:type_name -> walrus.p2p.v1.GetScores
+	23, // 20: walrus.p2p.v1.Response.sliver:type_name -> walrus.p2p.v1.SliverInfo
+	24, // 21: walrus.p2p.v1.Response.blob_status:type_name -> walrus.p2p.v1.BlobStatus
+	25, // 22: walrus.p2p.v1.Response.node_status:type_name -> walrus.p2p.v1.NodeStatus
+	26, // 23: walrus.p2p.v1.Response.certificates:type_name -> walrus.p2p.v1.CertificatePage
+	22, // 24: walrus.p2p.v1.Response.accepted:type_name -> walrus.p2p.v1.Accepted
+	25, // [25:25] is the sub-list for method output_type
+	25, // [25:25] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_wire_proto_init() }
@@ -2355,8 +2416,9 @@ func file_wire_proto_init() {
 		(*Request_GetReceipts)(nil),
 		(*Request_PutFault)(nil),
 		(*Request_Relay)(nil),
+		(*Request_GetScores)(nil),
 	}
-	file_wire_proto_msgTypes[20].OneofWrappers = []any{
+	file_wire_proto_msgTypes[21].OneofWrappers = []any{
 		(*Response_Sliver)(nil),
 		(*Response_BlobStatus)(nil),
 		(*Response_NodeStatus)(nil),
@@ -2369,7 +2431,7 @@ func file_wire_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_wire_proto_rawDesc), len(file_wire_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   28,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
