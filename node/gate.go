@@ -34,8 +34,8 @@ const (
 //
 // Each asked member dials itself, from an identity and ports of its own: another one would have to be believed through
 // it, so one liar could speak for many, and would be no farther away. All members are connected to each other, so a
-// router that lets in every port of an address it has sent to lets in whichever member dials. Only a peer that this node
-// has never met could tell such a router from an open port, and none of those has a name that counts here.
+// router that lets in every port of an address it has sent to lets in whichever member dials. Only a peer that this
+// node has never met could tell such a router from an open port, and none of those has a name that counts here.
 //
 // In a network on the Internet, three other members must have dialled the node back; or, if there are few, as many as
 // are left when a third of them lie. After gatePatience, if not enough answer to decide, those that answered do, again

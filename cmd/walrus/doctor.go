@@ -199,8 +199,8 @@ func doctorStay(ctx context.Context, a *app) error {
 	})
 }
 
-// online describes a verdict of doctor.Stay for people: at first nobody has dialled this computer, and later perhaps not
-// over each transport.
+// online describes a verdict of doctor.Stay for people: at first nobody has dialled this computer, and later perhaps
+// not over each transport.
 func online(verdict string) string {
 	best, rest, _ := strings.Cut(verdict, ", ")
 	if best == p2p.Unknown.String() {
