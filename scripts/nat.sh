@@ -5,7 +5,7 @@
 # makes is in namespaces of its own, which the system removes with its last process.
 #
 #   scripts/nat.sh                       everything
-#   scripts/nat.sh -nat.parts 'pairs'    one part: pairs, doctor or store
+#   scripts/nat.sh -nat.parts 'pairs'    one part: pairs, doctor, store or monitor
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 [ -x bin/walrus ] || { echo "nat: bin/walrus is missing: run make build" >&2; exit 1; }

@@ -21,7 +21,7 @@ import (
 
 var (
 	walrusBin = flag.String("nat.walrus", "", "`path` of the walrus binary; without it, the test is skipped")
-	only      = flag.String("nat.parts", "", "`regexp` of the parts to run: pairs, doctor, store; default all")
+	only      = flag.String("nat.parts", "", "`regexp` of the parts to run: pairs, doctor, store, monitor; default all")
 )
 
 const (
@@ -60,7 +60,7 @@ func TestRouters(t *testing.T) {
 	for _, part := range []struct {
 		name string
 		run  func() [][]string
-	}{{"pairs", b.pairs}, {"doctor", b.examine}, {"store", b.store}} {
+	}{{"pairs", b.pairs}, {"doctor", b.examine}, {"store", b.store}, {"monitor", b.monitor}} {
 		if *only == "" || wanted.MatchString(part.name) {
 			table = append(table, part.run()...)
 		}
