@@ -11,7 +11,6 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"walrus/gateway"
-	"walrus/gateway/pages"
 	"walrus/monitor"
 	"walrus/monitor/round"
 	"walrus/monitor/score"
@@ -63,13 +62,13 @@ func (p monitorPage) Overview(context.Context) (*gateway.MonitorOverview, error)
 func shownLevel(l score.Level) string {
 	switch l {
 	case score.Good:
-		return pages.LevelGood
+		return gateway.LevelGood
 	case score.Warn:
-		return pages.LevelWarn
+		return gateway.LevelWarn
 	case score.Bad:
-		return pages.LevelBad
+		return gateway.LevelBad
 	}
-	return pages.LevelNoData
+	return gateway.LevelNoData
 }
 
 func shownOutcome(o round.Outcome) gateway.Outcome {
@@ -90,7 +89,7 @@ func shownScore(n *monitor.NodeScore) gateway.NodeScore {
 	}
 	// A node that never answered has no score for what it did not answer, and is in trouble all the same.
 	if n.Level == score.NoData && (n.Outcome.Silent() || n.Outcome.Convicts()) {
-		s.Level = pages.LevelBad
+		s.Level = gateway.LevelBad
 	}
 	return s
 }
@@ -209,7 +208,7 @@ func (p monitorPage) Evidence(_ context.Context, node string) ([]gateway.Evidenc
 func (p monitorPage) EvidenceFile(_ context.Context, id string) ([]byte, error) {
 	e, err := p.watch.EvidenceFile(id)
 	if errors.Is(err, monitor.ErrNoEvidence) {
-		return nil, fmt.Errorf("proof %.64s: %w", id, pages.ErrNotFound)
+		return nil, fmt.Errorf("proof %.64s: %w", id, gateway.ErrNoProof)
 	}
 	if err != nil {
 		return nil, err

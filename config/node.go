@@ -78,12 +78,18 @@ type Node struct {
 	Gateway Gateway `yaml:"gateway"`
 	// Pins keeps whole blobs beside the node. Default none.
 	Pins Pins `yaml:"pins"`
+	// Watching has the sections alerts and monitor.
+	Watching
+	// Log configures logging. Default info, text.
+	Log Log `yaml:"log"`
+}
+
+// Watching has the sections of node.yaml about monitors.
+type Watching struct {
 	// Alerts says how the operator hears of trouble that monitors see. Default: by the log alone.
 	Alerts Alerts `yaml:"alerts"`
 	// Monitor probes other nodes beside the node. Default none.
 	Monitor Monitor `yaml:"monitor"`
-	// Log configures logging. Default info, text.
-	Log Log `yaml:"log"`
 }
 
 // DefaultNodeMetrics is the default metrics address of a node, as in the original.

@@ -62,9 +62,9 @@ func TestTemplates(t *testing.T) {
 		text string
 		of   reflect.Type
 	}{"node": {nodeTemplate, reflect.TypeFor[Node]()}, "client": {clientTemplate, reflect.TypeFor[Client]()}} {
-		for i := range tt.of.NumField() {
-			key := tt.of.Field(i).Tag.Get("yaml")
-			if key == "-" {
+		for _, field := range reflect.VisibleFields(tt.of) {
+			key := field.Tag.Get("yaml")
+			if key == "-" || field.Anonymous {
 				continue
 			}
 			before, _, ok := strings.Cut(tt.text, "\n"+key+":")

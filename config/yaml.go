@@ -38,9 +38,9 @@ func decodeMapping(file, prefix string, n *yaml.Node, out reflect.Value) error {
 		return fmt.Errorf("%s:%d: %swant lines of key: value", file, n.Line, at(prefix))
 	}
 	fields := make(map[string]reflect.Value)
-	for i := range out.NumField() {
-		if tag := out.Type().Field(i).Tag.Get("yaml"); tag != "" && tag != "-" {
-			fields[tag] = out.Field(i)
+	for _, f := range reflect.VisibleFields(out.Type()) { // those of embedded structures, too
+		if tag := f.Tag.Get("yaml"); tag != "" && tag != "-" {
+			fields[tag] = out.FieldByIndex(f.Index)
 		}
 	}
 	seen := make(map[string]bool)

@@ -45,6 +45,17 @@ type (
 	Evidence = pages.Evidence
 )
 
+// Levels of a node.
+const (
+	LevelNoData = pages.LevelNoData
+	LevelGood   = pages.LevelGood
+	LevelWarn   = pages.LevelWarn
+	LevelBad    = pages.LevelBad
+)
+
+// ErrNoProof is wrapped by EvidenceFile's errors for a proof that is not here.
+var ErrNoProof = pages.ErrNotFound
+
 // badgeAge: caches may keep a badge for so many seconds, half of the longest round.
 const badgeAge = 300
 

@@ -47,8 +47,8 @@ func TestPinners(t *testing.T) {
 	}
 }
 
-// TestEnded: a blob that is not stored has a page only if a pinner has proved it by its metadata: announcements alone are
-// claims of strangers.
+// TestEnded: a blob that is not stored has a page only if a pinner has proved it by its metadata: announcements alone
+// are claims of strangers.
 func TestEnded(t *testing.T) {
 	id, who := shards.BlobID{1}, []pages.Pinner{{Peer: "first", Since: time.Now()}}
 	why := fmt.Errorf("blob status: %w: its storage has ended, this is epoch 9", client.ErrNotFound)

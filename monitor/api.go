@@ -193,8 +193,7 @@ type Event struct {
 	// Monitor is the one whose attestation or evidence it is; empty for a verdict of all.
 	Monitor peer.ID
 	Weight  float64 // of Monitor, its part of the whole weight
-	// Outcome is what Monitor attests, or the verdict of all if Monitor is empty; NotAsked if nobody with weight
-	// said anything.
+	// Outcome of this node by Monitor, or by all if Monitor is empty; NotAsked if nobody with weight said anything.
 	Outcome round.Outcome
 	// Evidence was put here by Monitor and convicts this node; it is kept. nil without any.
 	Evidence *EvidenceInfo

@@ -87,8 +87,8 @@ func (w *Watch) keepEvidence(e *probe.Evidence, monitor peer.ID, number uint64) 
 	return info, true, w.db.sync()
 }
 
-// Evidence lists evidence kept of the last 30 days against a node, or against all with an empty ID: the newest first, at
-// most MaxEvidenceList.
+// Evidence lists evidence kept of the last 30 days against a node, or against all with an empty ID: the newest first,
+// at most MaxEvidenceList.
 func (w *Watch) Evidence(node peer.ID, limit int) (list []EvidenceInfo, err error) {
 	limit = min(limit, MaxEvidenceList)
 	err = w.db.each([]byte{keyEvidence}, []byte{keyEvidence + 1}, func(_, v []byte) (bool, error) {
@@ -315,7 +315,7 @@ func (b backend) PutFault(_ context.Context, from peer.ID, raw []byte) error {
 			event.Weight = v.share(k)
 		}
 	}
-	b.w.tell([]Event{event})
+	b.w.cfg.tell([]Event{event})
 	return nil
 }
 

@@ -7,60 +7,9 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/libp2p/go-libp2p/core/peer"
-
 	"walrus/monitor/round"
 	"walrus/monitor/score"
 )
-
-// recent has the messages of a round that is not folded yet.
-type recent struct {
-	attested  map[round.Key]*round.Attestation
-	rebuttals []*round.Rebuttal
-	seed      *round.Seed        // nil: not read
-	verdicts  []score.Verdict    // of the newest tally; nil: messages came since
-	of        *view              // of verdicts
-	asked     map[round.Key]bool // monitors asked for their evidence
-}
-
-// state goes on from one folded round to the next. It is persisted.
-type state struct {
-	Next      uint64                     `json:"next"` // the next round to fold
-	Standings map[string]*score.Standing `json:"standings"`
-	Last      map[string]lastSeen        `json:"last"` // by monitor, for those that attested within a month
-	Roster    uint32                     `json:"roster"`
-	Members   string                     `json:"members"` // hash of the list that Roster names
-	Written   map[string]spent           `json:"written"` // bytes written of each bounded kind
-}
-
-// lastSeen is the newest attestation of a monitor.
-type lastSeen struct {
-	Round uint64 `json:"round"`
-	Void  bool   `json:"void,omitempty"`
-}
-
-// spent counts bytes written on a day.
-type spent struct {
-	Day   uint32 `json:"day"`
-	Bytes int64  `json:"bytes"`
-}
-
-// spend reports whether n more bytes of a kind fit in a day, and counts them.
-func (s *state) spend(kind byte, day uint32, n int, most int64) bool {
-	d := s.Written[string(kind)]
-	if d.Day != day {
-		d = spent{Day: day}
-	}
-	if d.Bytes+int64(n) > most {
-		return false
-	}
-	d.Bytes += int64(n)
-	s.Written[string(kind)] = d
-	return true
-}
-
-// maxLast bounds the monitors remembered with their last rounds.
-const maxLast = 4096
 
 // take applies a decision: it counts a message and has it written. w.mu is held. The events are to be told after.
 func (w *Watch) take(d *round.Decision, raw []byte) (events []Event) {
@@ -109,21 +58,12 @@ func (w *Watch) accusation(m *round.Attestation) []Event {
 	}
 }
 
-func (w *Watch) tell(events []Event) {
+func (c *Config) tell(events []Event) {
 	for _, e := range events {
-		if w.cfg.Tell != nil {
-			w.cfg.Tell(e)
+		if c.Tell != nil {
+			c.Tell(e)
 		}
 	}
-}
-
-func (w *Watch) recentOf(number uint64) *recent {
-	r := w.recent[number]
-	if r == nil {
-		r = &recent{attested: map[round.Key]*round.Attestation{}}
-		w.recent[number] = r
-	}
-	return r
 }
 
 // fold folds the rounds that are over, and reads the seeds that are needed.
@@ -156,7 +96,7 @@ func (w *Watch) fold(ctx context.Context) error {
 			break // it may be read later
 		}
 		events := w.foldOne(n)
-		w.tell(events)
+		w.cfg.tell(events)
 	}
 	return errors.Join(errs...)
 }
@@ -212,36 +152,6 @@ func (w *Watch) Seed(ctx context.Context, number uint64) (round.Seed, error) {
 	return seed, nil
 }
 
-// viewOf returns the view of the epoch that most weight attests in a round, and the current one without any. w.mu is held.
-func (w *Watch) viewOf(r *recent) *view {
-	weights := map[uint32]uint64{}
-	best := w.view
-	for k, a := range r.attested {
-		if v := w.views[a.Epoch]; v != nil {
-			if weights[a.Epoch] += v.weights[k]; weights[a.Epoch] > weights[best.epoch] {
-				best = v
-			}
-		}
-	}
-	return best
-}
-
-// verdicts tallies a round as it is known now, with the committee that it is about. w.mu is held.
-func (w *Watch) verdicts(r *recent) (*view, []score.Verdict) {
-	if r.verdicts != nil {
-		return r.of, r.verdicts
-	}
-	v := w.viewOf(r)
-	var seed round.Seed
-	if r.seed != nil {
-		seed = *r.seed
-	} else if v.partial() {
-		return v, make([]score.Verdict, len(v.nodes)) // nobody knows who was assigned
-	}
-	r.of, r.verdicts = v, score.Tally(round.Assign(seed, v.monitors, v.nodes), v.epoch, r.attested, r.rebuttals)
-	return r.of, r.verdicts
-}
-
 // foldOne adds a round to the standings and to its hour, and has both written.
 func (w *Watch) foldOne(number uint64) (events []Event) {
 	w.mu.Lock()
@@ -279,29 +189,4 @@ func (w *Watch) foldOne(number uint64) (events []Event) {
 		events = append(events, Event{Round: number, Start: w.start(number), Outcome: verdicts[i].Outcome})
 	}
 	return events
-}
-
-func (w *Watch) standing(id peer.ID) *score.Standing {
-	s := w.state.Standings[id.String()]
-	if s == nil {
-		s = &score.Standing{}
-		w.state.Standings[id.String()] = s
-	}
-	return s
-}
-
-// forgetStandings removes nodes that have left the committee.
-func (w *Watch) forgetStandings() {
-	if len(w.state.Standings) <= len(w.view.nodes) {
-		return
-	}
-	here := map[string]bool{}
-	for _, id := range w.view.roster() {
-		here[id.String()] = true
-	}
-	for id := range w.state.Standings {
-		if !here[id] {
-			delete(w.state.Standings, id)
-		}
-	}
 }

@@ -40,8 +40,8 @@ type known struct {
 	seen  time.Time
 }
 
-// pool finds blobs: those that come after a random blob ID at a random node. Blob IDs are uniform, so all blobs are found
-// alike.
+// pool finds blobs: those that come after a random blob ID at a random node. Blob IDs are uniform, so all blobs are
+// found alike.
 type pool struct {
 	watch *Watch
 	swarm Swarm
@@ -66,7 +66,7 @@ func newPool(w *Watch, s Swarm) (*pool, error) {
 	return p, nil
 }
 
-// knownSize is the size of a blob in the database, in bytes: blob ID ‖ bytes u64 ‖ Unix time when it was seen first u64.
+// knownSize is the size of a blob in the database, in bytes: blob ID ‖ bytes u64 ‖ Unix time when first seen u64.
 const knownSize = 32 + 8 + 8
 
 // write keeps the blobs for after a restart.
@@ -93,12 +93,12 @@ func (p *pool) size() int {
 	return len(p.blobs)
 }
 
-// choose finds blobs and returns up to perRound of them with their metadata, drawn by bytes. They are certified now, by
+// choose finds blobs and returns up to limit of them with their metadata, drawn by bytes. They are certified now, by
 // the ledger's proof.
-func (p *pool) choose(ctx context.Context, v *view) ([]*known, error) {
-	errs := []error{p.find(ctx, v), p.write()}
+func (p *pool) choose(ctx context.Context, v *view, limit int) ([]*known, error) {
+	errs := []error{p.find(ctx, v, limit), p.write()}
 	var list []*known
-	for _, k := range p.draw() {
+	for _, k := range p.draw(limit) {
 		err := p.check(ctx, v, k.id)
 		if errors.Is(err, errGone) {
 			p.drop(k.id)
@@ -121,7 +121,7 @@ func (p *pool) choose(ctx context.Context, v *view) ([]*known, error) {
 }
 
 // draw returns blobs that have been known for long enough, by bytes, each once.
-func (p *pool) draw() (list []*known) {
+func (p *pool) draw(limit int) (list []*known) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	type keyed struct {
@@ -135,7 +135,7 @@ func (p *pool) draw() (list []*known) {
 		}
 	}
 	slices.SortFunc(all, func(a, b keyed) int { return cmp.Compare(a.key, b.key) })
-	for _, k := range all[:min(len(all), perRound)] {
+	for _, k := range all[:min(len(all), limit)] {
 		list = append(list, k.known)
 	}
 	return list
@@ -148,13 +148,14 @@ func (p *pool) drop(id shards.BlobID) {
 	p.changed = true
 }
 
-// find asks random nodes for certificates after random IDs.
-func (p *pool) find(ctx context.Context, v *view) error {
+// find asks random nodes for certificates after random IDs: up to limit nodes, for a page of up to limit each. Each new
+// blob costs its metadata.
+func (p *pool) find(ctx context.Context, v *view, limit int) error {
 	members := v.com.Members()
 	var errs []error
-	for asked, at := 0, mrand.Perm(len(members)); asked < min(nodesAsked, len(at)); asked++ {
+	for asked, at := 0, mrand.Perm(len(members)); asked < min(nodesAsked, len(at), limit); asked++ {
 		short, cancel := context.WithTimeout(ctx, findTime)
-		err := p.page(short, v, at[asked])
+		err := p.page(short, v, at[asked], min(pageSize, limit))
 		cancel()
 		errs = append(errs, err)
 	}
@@ -165,7 +166,7 @@ func (p *pool) find(ctx context.Context, v *view) error {
 }
 
 // page asks one node.
-func (p *pool) page(ctx context.Context, v *view, member int) error {
+func (p *pool) page(ctx context.Context, v *view, member, size int) error {
 	to := v.com.Members()[member].Node
 	if to == p.watch.cfg.Self {
 		return nil
@@ -175,10 +176,10 @@ func (p *pool) page(ctx context.Context, v *view, member int) error {
 	}
 	var after shards.BlobID
 	_, _ = rand.Read(after[:]) // it never fails
-	list, more, err := p.swarm.Certificates(ctx, to, after, pageSize)
-	if err == nil && !more && len(list) < pageSize { // the end of the IDs: go on at their beginning
+	list, more, err := p.swarm.Certificates(ctx, to, after, size)
+	if err == nil && !more && len(list) < size { // the end of the IDs: go on at their beginning
 		var rest [][]byte
-		rest, _, err = p.swarm.Certificates(ctx, to, shards.BlobID{}, pageSize-len(list))
+		rest, _, err = p.swarm.Certificates(ctx, to, shards.BlobID{}, size-len(list))
 		list = append(list, rest...)
 	}
 	if err != nil {

@@ -170,7 +170,11 @@ func (p *Prober) round(ctx context.Context, number uint64) error {
 	defer cancel()
 	asking, end := context.WithDeadline(ctx, until(100+answerBy))
 	defer end()
-	blobs, err := p.pool.choose(asking, v)
+	limit, questions := perRound, round.Questions
+	if v.weights[p.self] == 0 { // there may be any number of its kind
+		limit, questions = round.StrangerBlobs, round.StrangerQuestions
+	}
+	blobs, err := p.pool.choose(asking, v, limit)
 	if err != nil {
 		return err
 	}
@@ -180,7 +184,10 @@ func (p *Prober) round(ctx context.Context, number uint64) error {
 	if len(blobs) == 0 {
 		return nil
 	}
-	r := &probing{Prober: p, v: v, number: number, blobs: blobs, patience: round.PatienceOf(p.watch.length)}
+	r := &probing{
+		Prober: p, v: v, number: number, blobs: blobs, questions: questions, patience: round.PatienceOf(p.watch.length),
+		evidence: map[int][]*probe.Evidence{},
+	}
 	if r.height, err = p.watch.cfg.Chain.Height(ctx); err != nil {
 		return err
 	}
@@ -196,6 +203,9 @@ func (p *Prober) round(ctx context.Context, number uint64) error {
 		return err
 	}
 	p.await(ctx, number)
+	if err := ctx.Err(); err != nil { // this process stops: what it has not asked says nothing of others
+		return err
+	}
 	return r.attest(ctx)
 }
 

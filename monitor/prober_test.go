@@ -197,13 +197,12 @@ func (f *fleet) play(t *testing.T, w *Watch, rounds int) (p *Prober, published [
 // listed among the receipts of the round, and judged by a stranger; nobody else is. No round is signed twice.
 func TestProber(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const length = 10 * time.Minute
-		c := newCrowd(t, 7, 144*length)
+		c := newCrowd(t, 7, 24*time.Hour)
 		f := newFleet(t, c, honest, lacking, lying, mute, away, honest, honest)
 		w := c.open(t, 0, "", nil)
-		p, published := f.play(t, w, 5)
+		p, published := f.play(t, w, 12)
 		if len(published) < 3 {
-			t.Fatalf("%d attestations in 5 rounds: %+v", len(published), p.Status())
+			t.Fatalf("%d attestations in 12 rounds: %+v", len(published), p.Status())
 		}
 		want := []round.Outcome{round.NotAsked, round.Missing, round.Wrong, round.Timeout, round.Unreachable, round.OK, round.OK}
 		last := published[len(published)-1]
@@ -257,8 +256,10 @@ func TestProber(t *testing.T) {
 		signed := published[0].Round
 		v := w.current()
 		twice := &probing{Prober: p, v: v, number: signed, results: make([]round.Result, len(v.nodes))}
-		if err := twice.attest(t.Context()); err == nil {
-			t.Error("a round was signed twice")
+		tried := 0
+		w.publish = func(context.Context, []byte) error { tried++; return nil }
+		if err := twice.attest(t.Context()); err == nil || tried > 0 {
+			t.Errorf("a round was signed twice: %v, published %d times", err, tried)
 		}
 		if err := w.Close(); err != nil {
 			t.Fatal(err)
@@ -273,12 +274,12 @@ func TestVoid(t *testing.T) {
 		c := newCrowd(t, 7, 24*time.Hour)
 		f := newFleet(t, c, honest, away, away, mute, away, honest, honest)
 		w := c.open(t, 0, "", nil)
-		_, published := f.play(t, w, 4)
+		_, published := f.play(t, w, 12)
 		if len(published) == 0 || !published[0].Void {
 			t.Errorf("two of six were reached: %+v", published)
 		}
 		f.c.chain.infos = nil // the blob has ended
-		p, published := f.play(t, w, 4)
+		p, published := f.play(t, w, 12)
 		if len(published) > 0 || !p.Status().Idle || p.Status().Blobs != 0 {
 			t.Errorf("nothing is stored: %d attestations, %+v", len(published), p.Status())
 		}
@@ -346,9 +347,9 @@ func TestPutFault(t *testing.T) {
 // the monitors stop, nothing is known any more.
 func TestWatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const length = 10 * time.Minute
-		c := newCrowd(t, 4, 144*length)
+		c := newCrowd(t, 4, 24*time.Hour)
 		w := c.open(t, 0, "", nil)
+		length := w.length
 		defer func() {
 			if err := w.Close(); err != nil {
 				t.Error(err)
@@ -414,7 +415,7 @@ func TestWatch(t *testing.T) {
 			t.Errorf("a silenced monitor: verdict %d", v)
 		}
 		hours, err := w.Hours(c.genesis.Members[3].Node, w.now().Add(-6*time.Hour), w.now().Add(time.Hour))
-		if err != nil || len(hours) < 3 || hours[1].Outcomes.Missing != hours[1].Rounds || hours[1].Rounds != 6 || hours[1].Worst() != round.Missing {
+		if err != nil || len(hours) < 1 || hours[0].Outcomes.Missing != hours[0].Rounds || hours[0].Rounds < 15 || hours[0].Worst() != round.Missing {
 			t.Errorf("hours %+v, %v", hours, err)
 		}
 		if _, err := w.Hours(c.genesis.Members[3].Node, w.now().Add(-2*MaxSpan), w.now()); err == nil {

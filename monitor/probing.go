@@ -20,13 +20,14 @@ import (
 
 // probing is one round of a Prober.
 type probing struct {
-	*Prober  // constant, as the next five
-	v        *view
-	number   uint64
-	height   uint64
-	blobs    []*known
-	patience round.Patience
-	results  []round.Result // each written by its own visit
+	*Prober   // constant, as the next six
+	v         *view
+	number    uint64
+	height    uint64
+	blobs     []*known
+	questions int // put to each node
+	patience  round.Patience
+	results   []round.Result // each written by its own visit
 
 	lock     sync.Mutex
 	receipts []round.Receipt // guarded by lock, as the next
@@ -35,7 +36,6 @@ type probing struct {
 
 // visitAll probes the nodes of a plan, each at its time.
 func (r *probing) visitAll(ctx context.Context, plan []round.Visit) error {
-	r.evidence = map[int][]*probe.Evidence{}
 	var g errgroup.Group
 	g.SetLimit(probesAtOnce)
 	for _, visit := range plan {
@@ -92,7 +92,7 @@ type drawn struct {
 // draw draws the questions for a node, by bytes. Only this process knows the seed.
 func (r *probing) draw(node int) (list []drawn) {
 	params, held := r.v.com.Params(), r.v.com.Members()[node].Shards
-	for k := range round.Questions {
+	for k := range r.questions {
 		b := append(r.secret[:len(r.secret):len(r.secret)], r.v.nodes[node][:]...)
 		b = binary.LittleEndian.AppendUint64(b, r.number)
 		seed := blake2b.Sum256(append(b, byte(k)))
@@ -130,7 +130,7 @@ func (r *probing) ask(ctx context.Context, node int, q *drawn, number int) round
 	first, err := r.cfg.Swarm.Probe(short, id, q.Question)
 	took := time.Since(began)
 	if err != nil {
-		return failed(err)
+		return failed(err, took)
 	}
 	if first.Code != probe.Answered {
 		return r.refused(node, first, took, 2*number)
@@ -144,7 +144,7 @@ func (r *probing) ask(ctx context.Context, node int, q *drawn, number int) round
 	second, err := r.cfg.Swarm.Probe(short, id, q.Proofs())
 	rtt := time.Since(asked)
 	if err != nil {
-		return failed(err)
+		return failed(err, rtt)
 	}
 	if second.Code != probe.Answered {
 		return r.refused(node, second, rtt, 2*number+1)
@@ -160,11 +160,11 @@ func (r *probing) ask(ctx context.Context, node int, q *drawn, number int) round
 	return h
 }
 
-// refused judges a signed refusal.
+// refused judges a signed refusal, which becomes the receipt of that number.
 func (r *probing) refused(node int, receipt probe.Receipt, took time.Duration, number int) round.Happened {
 	e := &probe.Evidence{Receipts: []probe.Receipt{receipt}}
-	if _, err := probe.Judge(e); err != nil { // it says that the sliver is not its own
-		return round.Happened{Event: round.Busy}
+	if _, err := probe.Judge(e); err != nil { // it says that the sliver is not its own; our ledger says it is
+		return round.Happened{Event: round.Denied, RTT: took}
 	}
 	r.receipt(node, number, &receipt)
 	r.convict(node, e)
@@ -172,16 +172,18 @@ func (r *probing) refused(node int, receipt probe.Receipt, took time.Duration, n
 }
 
 // failed is the event of an answer that bears no signature.
-func failed(err error) round.Happened {
+func failed(err error, took time.Duration) round.Happened {
 	switch {
+	case errors.Is(err, p2p.ErrNotFound), errors.Is(err, p2p.ErrCorrupt), errors.Is(err, p2p.ErrNotOwner):
+		return round.Happened{Event: round.Denied, RTT: took}
 	case errors.Is(err, p2p.ErrUnavailable) && !errors.Is(err, context.DeadlineExceeded), errors.Is(err, p2p.ErrBusy):
 		return round.Happened{Event: round.Busy}
 	}
 	return round.Happened{Event: round.Silence}
 }
 
-// lie returns evidence if what a node signed about a cell does not lead to the root of the sliver; nil if it does, or if
-// only a part of the symbol was asked for.
+// lie returns evidence if what a node signed about a cell does not lead to the root of the sliver; nil if it does, or
+// if only a part of the symbol was asked for.
 func lie(meta *shards.Metadata, symbol, proof *probe.Receipt) *probe.Evidence {
 	q := &symbol.Question
 	if !q.Whole() || len(symbol.Cells) != 1 || len(proof.Cells) != 1 {

@@ -63,48 +63,6 @@ func (w *Watch) Scores() []NodeScore {
 	return list
 }
 
-// standingNow returns a standing with what the newest rounds add to it, as if they were folded. w.mu is held.
-func (w *Watch) standingNow(id peer.ID, current uint64) score.Standing {
-	var s score.Standing
-	if kept := w.state.Standings[id.String()]; kept != nil {
-		s = *kept
-	}
-	next := w.state.Next
-	for _, number := range slices.Backward(w.newest(current)) {
-		if number < next {
-			continue
-		}
-		if next > 0 {
-			s = score.Skip(s, number-next)
-		}
-		s, next = score.Step(s, w.verdictOn(number, id)), number+1
-	}
-	if next > 0 && current > next {
-		s = score.Skip(s, max(current-next, 1)-1) // the round before this one may still come in
-	}
-	return s
-}
-
-// verdictOn returns the verdict on a node in a round that is not folded. w.mu is held.
-func (w *Watch) verdictOn(number uint64, id peer.ID) score.Verdict {
-	v, verdicts := w.verdicts(w.recent[number])
-	if i, ok := v.com.Member(id); ok {
-		return verdicts[i]
-	}
-	return score.Verdict{}
-}
-
-// newest lists the rounds that are not folded and have attestations, the newest first. w.mu is held.
-func (w *Watch) newest(current uint64) (list []uint64) {
-	for n, r := range w.recent {
-		if n <= current && len(r.attested) > 0 {
-			list = append(list, n)
-		}
-	}
-	slices.SortFunc(list, func(a, b uint64) int { return cmp.Compare(b, a) })
-	return list
-}
-
 // points returns a score from 0 to 100, or Unknown.
 func points(l score.Line) float64 {
 	s, ok := l.Score()

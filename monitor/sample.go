@@ -108,13 +108,14 @@ func (w *Watch) Risk() (out Risk) {
 	return out
 }
 
-// sampleSometimes samples a blob in the background, in so many rounds that all monitors together take a few samples.
+// sampleSometimes samples a blob in the background, in so many rounds that all monitors with weight together take a few
+// samples.
 func (p *Prober) sampleSometimes(ctx context.Context, r *probing) {
 	params := r.v.com.Params()
 	fits := slices.DeleteFunc(slices.Clone(r.blobs), func(k *known) bool {
 		return params.SymbolSize(k.meta.Length)*int64(params.Shards()) > maxSample
 	})
-	if len(fits) == 0 || mrand.IntN(max(len(r.v.monitors), samplers)) >= samplers {
+	if len(fits) == 0 || r.v.weights[p.self] == 0 || mrand.IntN(max(len(r.v.monitors), samplers)) >= samplers {
 		return
 	}
 	k := fits[mrand.IntN(len(fits))] // they were drawn by bytes
@@ -125,8 +126,8 @@ func (p *Prober) sampleSometimes(ctx context.Context, r *probing) {
 	})
 }
 
-// sample asks every member for one symbol of each of its rows, all of one column, as the repair of that column does. The
-// column is rebuilt and compared with its root; then it is known which rows answered rightly.
+// sample asks every member for one symbol of each of its rows, all of one column, as the repair of that column does.
+// The column is rebuilt and compared with its root; then it is known which rows answered rightly.
 func (r *probing) sample(ctx context.Context, k *known) error {
 	params := k.meta.Params()
 	column := mrand.IntN(params.Shards())

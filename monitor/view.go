@@ -12,7 +12,7 @@ import (
 	"walrus/monitor/score"
 )
 
-// view is what the ledger says of nodes and monitors in an epoch. It is immutable.
+// view has the nodes and monitors of an epoch by the ledger. It is immutable.
 type view struct {
 	epoch    uint32
 	com      *certs.Committee

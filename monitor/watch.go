@@ -72,12 +72,9 @@ type Watch struct {
 	db      *database
 	risks   *risks
 
-	mu      sync.Mutex
-	book    *round.Book                         // guarded by mu, as the rest
-	view    *view                               // nil before the ledger was read
-	views   map[uint32]*view                    // of the last epochs
-	recent  map[uint64]*recent                  // rounds not folded yet
-	state   state                               // persisted after each folded round
+	mu   sync.Mutex
+	book *round.Book // guarded by mu, as the rest
+	tallies
 	hour    *hourRecord                         // of state.Hour; nil: not loaded
 	unsent  []pair                              // messages to write
 	publish func(context.Context, []byte) error // nil before Run
@@ -98,8 +95,8 @@ func Open(cfg Config) (*Watch, error) {
 	}
 	w := &Watch{
 		cfg: cfg, network: cfg.Genesis.NetworkID(), self: self,
-		pace:   pace{round.Length(cfg.Genesis.EpochDuration, len(cfg.Genesis.Members))},
-		recent: map[uint64]*recent{}, views: map[uint32]*view{}, faults: map[faultKey]EvidenceInfo{},
+		pace:    pace{round.Length(cfg.Genesis.EpochDuration, len(cfg.Genesis.Members))},
+		tallies: tallies{recent: map[uint64]*recent{}, views: map[uint32]*view{}}, faults: map[faultKey]EvidenceInfo{},
 		silence: silence{wake: make(chan struct{}, 1), accused: make(chan struct{}, 1)},
 	}
 	w.book = round.NewBook(w.network, w.length, w.checkRebuttal)
@@ -155,7 +152,7 @@ func (w *Watch) validate(_ context.Context, _ peer.ID, data []byte) (p2p.Verdict
 	d := w.book.Step(w.nowLocked(), data)
 	events := w.take(&d, data)
 	w.mu.Unlock()
-	w.tell(events)
+	w.cfg.tell(events)
 	switch d.Verdict {
 	case round.Accept:
 		return p2p.Accept, d.Proof
@@ -166,7 +163,7 @@ func (w *Watch) validate(_ context.Context, _ peer.ID, data []byte) (p2p.Verdict
 }
 
 // deliver publishes what a message has proven.
-func (w *Watch) deliver(ctx context.Context, m p2p.Message) {
+func deliver(ctx context.Context, w *Watch, m p2p.Message) {
 	proof, _ := m.Decoded.(*round.Equivocation)
 	if proof == nil || round.Kind(m.Data[0]) == round.KindEquivocation {
 		return // nothing, or it is the message itself
@@ -197,7 +194,7 @@ func (w *Watch) Run(ctx context.Context, topic *p2p.Topic) error {
 	w.publish = topic.Publish
 	w.mu.Unlock()
 	ended := make(chan error, 1)
-	go func() { ended <- topic.Run(ctx, func(m p2p.Message) { w.deliver(ctx, m) }) }()
+	go func() { ended <- topic.Run(ctx, func(m p2p.Message) { deliver(ctx, w, m) }) }()
 	var failing time.Time // since when steps fail; zero: the last one did not
 	told := false
 	for ctx.Err() == nil {
@@ -211,7 +208,7 @@ func (w *Watch) Run(ctx context.Context, topic *p2p.Topic) error {
 			w.cfg.Logger.Warn("what monitors say cannot be followed", "err", err)
 			told = true
 		}
-		w.rest(ctx, w.until(err != nil))
+		w.rest(ctx, w.until(w.now(), err != nil))
 	}
 	return <-ended
 }
@@ -230,13 +227,11 @@ func (w *Watch) rest(ctx context.Context, d time.Duration) {
 }
 
 // until is the pause to the next step: shortly after the next round begins, or soon after an error.
-func (w *Watch) until(failed bool) time.Duration {
+func (p pace) until(now time.Time, failed bool) time.Duration {
 	if failed {
-		return min(w.length, settle)
+		return min(p.length, settle)
 	}
-	now := w.now()
-	next := round.Start(round.Number(now, w.length)+1, w.length).Add(w.settle())
-	return next.Sub(now)
+	return p.start(round.Number(now, p.length) + 1).Add(p.settle()).Sub(now)
 }
 
 // step reads the ledger, folds what is over, writes, and removes what is too old.

@@ -34,6 +34,7 @@ func (n *Node) Status() Status {
 	s := Status{
 		Running: true, Version: n.cfg.Version, Network: n.cfg.Genesis.Network, PeerID: n.host.ID().String(), Addresses: n.Addrs(),
 		Started: n.started, Round: n.watch.Round(), Prober: n.prober.Status(), Nodes: n.watch.Scores(), Monitors: n.watch.Monitors(), Risk: n.watch.Risk(),
+		Self: monitor.MonitorInfo{Monitor: n.host.ID(), Kind: monitor.Unbonded}, // until it has attested
 	}
 	s.Self.Monitor = n.host.ID() // alone before its first attestation: an empty peer ID cannot be read back
 	for i := range s.Monitors {

@@ -157,11 +157,11 @@ func (n *Node) Addrs() []string {
 // Parts returns the host and the DHT of n, for what runs beside it in this process and ends before it.
 func (n *Node) Parts() (*p2p.Host, *dht.DHT) { return n.host, n.dht }
 
-// SetAllowed replaces the allow list of a private network, as p2p.SetAllowed does.
-func (n *Node) SetAllowed(list func(peer.ID) bool) (closed int) { return p2p.SetAllowed(n.host, list) }
-
 // Fresh delivers when new certificates have come since the last time. It is for one reader.
 func (n *Node) Fresh() <-chan struct{} { return n.keeper.Fresh() }
+
+// SetAllowed replaces the allow list of a private network, as p2p.SetAllowed does.
+func (n *Node) SetAllowed(list func(peer.ID) bool) (closed int) { return p2p.SetAllowed(n.host, list) }
 
 // Ready is closed once the node serves, or after Config.Ready if it does not serve by then. The node then answers
 // requests.

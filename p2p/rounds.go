@@ -63,8 +63,8 @@ type Rounds struct{ h *Host }
 // RoundsOf returns the requests of h about rounds of probes.
 func RoundsOf(h *Host) Rounds { return Rounds{h} }
 
-// NetworkOf returns the block of addresses from which a peer is connected to h, see ipgroup.Block; the zero Prefix if it
-// is not connected, or over a relay only.
+// NetworkOf returns the block of addresses from which a peer is connected to h, see ipgroup.Block; the zero Prefix if
+// it is not connected, or over a relay only.
 func NetworkOf(h *Host, id peer.ID) netip.Prefix {
 	for _, c := range h.host.Network().ConnsToPeer(id) {
 		if ip := ipgroup.IP(c.RemoteMultiaddr()); ip.IsValid() && !c.Stat().Limited {

@@ -33,9 +33,9 @@ func becomes(t *testing.T, ok func() bool) bool {
 func TestAnnouncedAgain(t *testing.T) {
 	src := newSource(t, 4)
 	told := &fakeAnnouncer{keys: map[[32]byte]int{}, addrs: []string{"home", "relay"}}
-	plan := Schedule{Settle: 20 * time.Millisecond, Sample: 30 * time.Millisecond, ProbeAfter: time.Millisecond, Probe: 1e-9}
+	plan := Schedule{Settle: 20 * time.Millisecond, Sample: time.Hour, ProbeAfter: time.Millisecond, Probe: 1e-9}
 	cfg := Config{Dir: t.TempDir(), Params: src.params, Source: src, Announcer: told, Schedule: plan}
-	const pins = 5
+	const pins = 12 // more than are looked for
 	restart := func(first bool, change func()) func() {
 		if change != nil {
 			told.set(change)
@@ -73,7 +73,7 @@ func TestAnnouncedAgain(t *testing.T) {
 			t.Errorf("changed %s: %d announcements, want %d", tt.what, told.total(), tt.want)
 		}
 		if told.set(func() { told.blind = false }); tt.what == "the network forgot" {
-			break // what is looked for meanwhile is announced once more
+			break // what was looked for is announced once more
 		}
 		sleep(t.Context(), 200*time.Millisecond) // the looks for changes pass
 		if told.total() != tt.want {

@@ -83,6 +83,16 @@ func TestList(t *testing.T) {
 	list(Filter{Before: middle.Created, Limit: 2}, 5, "foreign", "blocked")
 	list(Filter{After: middle.Created, Statuses: []Status{Pinned}}, 2, "a2", "b1")
 	list(Filter{Meta: map[string]string{"k": "v"}}, 1, "b0")
+	open := func(want int) {
+		t.Helper()
+		n := 0
+		if err := k.db.view(func(t *tx) error {
+			return t.keys([]byte{keyOpen}, nil, false, func([]byte) (bool, error) { n++; return true, nil })
+		}); err != nil || n != want {
+			t.Errorf("%d requests are listed as not pinned, want %d: %v", n, want, err)
+		}
+	}
+	open(3)
 	if err := k.Remove(t.Context(), names["a2"]); err != nil {
 		t.Fatal(err)
 	}
@@ -95,4 +105,5 @@ func TestList(t *testing.T) {
 	}
 	list(Filter{Statuses: []Status{Pinned}}, 2, "b1", "b0")
 	list(Filter{Statuses: []Status{Failed}}, 5, "a1", "foreign", "blocked", "absent", "a0")
+	open(5)
 }

@@ -17,8 +17,8 @@ func TestFiles(t *testing.T) {
 		src := newSource(t, n)
 		var files []quilt.File
 		for _, name := range []string{"a", "b.txt", "c"} {
-			text := strings.Repeat(name, 50_000)
-			files = append(files, quilt.File{Identifier: name, Tags: map[string]string{"name": name}, Size: int64(len(text)), Content: strings.NewReader(text)})
+			tags := map[string]string{"name": name, "long": strings.Repeat(name, 2000)} // the index has many symbols
+			files = append(files, quilt.File{Identifier: name, Tags: tags, Size: int64(len(name)), Content: strings.NewReader(name)})
 		}
 		q, err := quilt.New(src.params, files[:min(len(files), quilt.MaxFiles(src.params))])
 		if err != nil {

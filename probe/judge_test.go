@@ -279,6 +279,21 @@ func TestWrongAnswers(t *testing.T) {
 	if v, err := Judge(s.evidence(t, shards.Primary, 2, 6, true, answered(t, key, node, proofs, flip(right[z:], 3)))); err != nil || v.Kind != KindWrong {
 		t.Errorf("a wrong proof alone: %+v, %v", v, err)
 	}
+	// a lie of another node, or what is right of another blob or along the other axis, convicts nobody of what is right
+	// here
+	liarKey, liar := testNode(2)
+	honest := answered(t, key, node, first, right[:z])
+	elsewhere, across := other.question(shards.Primary, []int{2}, []int{6}, true), s.question(shards.Secondary, []int{2}, []int{6}, true)
+	elsewhere, across = elsewhere.Proofs(), across.Proofs()
+	for name, second := range map[string]Receipt{
+		"another node's lie":   answered(t, liarKey, liar, proofs, flip(right[z:], 0)),
+		"another blob's proof": answered(t, key, node, elsewhere, other.payload(t, &elsewhere)),
+		"another axis' proof":  answered(t, key, node, across, s.payload(t, &across)),
+	} {
+		if v, err := Judge(s.evidence(t, shards.Primary, 2, 6, false, honest, second)); !errors.Is(err, ErrNotConvicted) {
+			t.Errorf("with %s: %+v, %v", name, v, err)
+		}
+	}
 	forged := s.evidence(t, shards.Primary, 2, 6, true, answered(t, key, node, first, right[:z]))
 	forged.Right.Leaf[0] ^= 1
 	if _, err := Judge(forged); !errors.Is(err, ErrNotConvicted) {

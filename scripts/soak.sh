@@ -12,6 +12,7 @@
 # 5. Nodes with many small slivers are stopped and killed. They must serve soon, and read little of what lies there.
 # 6. SIGKILL a hundred times while 200 blobs are being pinned; ten thousand pins; a pinned blob served beside TLS alone;
 #    ten thousand announcements, one by one and all at once, in a network of a hundred peers in virtual time.
+# 7. A month of rounds of 1,000 monitors that probe 1,000 nodes: its size on the disk, and the time to read it. Ten minutes.
 #
 #   scripts/soak.sh [ROUNDS]           kills under load, default 1000; a second each
 #   WALRUS_SOAK=… scripts/soak.sh      rounds of the others, default 20
@@ -21,6 +22,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 STORE_SPACE_GIB=${STORE_SPACE_GIB:-4} go test -count=1 -run '^TestSpace$' -v -timeout 60m ./store
 go test -count=1 -run '^(TestCrash|TestManyPins|TestServeRate)$' -v -timeout 30m ./pin
+go test -count=1 -run '^TestMonth$' -v -timeout 60m ./monitor -month.rounds=4320 -month.nodes=1000
 WALRUS_ANNOUNCEMENTS=10000 go test -count=1 -run '^TestAnnounceAll$' -v -timeout 60m ./dht
 WALRUS_KILLS=${1:-1000} WALRUS_SOAK=${WALRUS_SOAK:-20} WALRUS_START=${WALRUS_START:-100000} \
 	exec go test -count=1 -run '^TestSoak' -v -timeout 180m ./cmd/walrus

@@ -53,8 +53,8 @@ func (g *devnetGateway) apply(gw *compose.Gateway) error {
 	return nil
 }
 
-// open opens the gateway of a devnet, which shows what the first node saw of monitors. If the default address is taken, it uses any free port. The gateway logs as the
-// nodes in the same process do.
+// open opens the gateway of a devnet, which shows what the first node saw of monitors. If the default address is taken,
+// it uses any free port. The gateway logs as the nodes in the same process do.
 func (g *devnetGateway) open(ctx context.Context, a *app, devnet *config.Devnet, first *node.Node) (*node.GatewayNode, error) {
 	conf, err := config.LoadClient(devnet.Client)
 	if err != nil {

@@ -117,7 +117,7 @@ func (a *terminal) printOperatorToken(gw *compose.Gateway) error {
 
 // startNodeGateway starts the gateway that the configuration of a running node asks for, on the node's host. It returns
 // the gateway's URL, or "" for none.
-func (a *app) startNodeGateway(ctx context.Context, n *node.Node, home string,
+func (a nodeApp) startNodeGateway(ctx context.Context, n *node.Node, home string,
 	start func(task)) (url string, err error) {
 	conf, err := config.LoadNode(home)
 	if err != nil || conf.Gateway.Bind == "" {

@@ -13,5 +13,5 @@ func monitorHomeFlag(c *cobra.Command, home *string) {
 
 // monitorHome returns the absolute path of the monitor's home.
 func (a monitorApp) monitorHome(flag string) (string, error) {
-	return a.dataHome(flag, envMonitorHome, "monitor")
+	return dataHome(a.env, flag, envMonitorHome, "monitor")
 }

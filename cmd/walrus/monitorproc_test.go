@@ -11,7 +11,6 @@ import (
 
 	"walrus/config"
 	"walrus/monitor"
-	"walrus/monitor/score"
 	"walrus/monitornode"
 )
 
@@ -75,8 +74,8 @@ func (c *cluster) awaitMonitor(home, what string, want func(*monitornode.Status)
 }
 
 // TestMonitorProcesses runs monitors beside three of four storage nodes, and one without a node. All nodes are found
-// good. The one outside has no weight. When it is killed it loses no more than the round it was in, and goes on, without
-// ever signing a round twice. A node that is down is told from those that are up.
+// good. The one outside has no weight. When it is killed it loses no more than the round it was in, and goes on,
+// without ever signing a round twice. A node that is down is told from those that are up.
 func TestMonitorProcesses(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts five processes")
@@ -106,7 +105,7 @@ func TestMonitorProcesses(t *testing.T) {
 	beside := c.net.Homes[0]
 	c.awaitMonitor(beside, "all nodes are good", func(s *monitornode.Status) bool {
 		for i := range s.Nodes {
-			if s.Nodes[i].Level != score.Good || s.Nodes[i].Durability < 99 {
+			if s.Nodes[i].Level.String() != "good" || s.Nodes[i].Durability < 99 {
 				return false
 			}
 		}
@@ -134,10 +133,10 @@ func TestMonitorProcesses(t *testing.T) {
 	}
 	c.kill(3)
 	s = c.awaitMonitor(o.home, "the node that is down is bad", func(s *monitornode.Status) bool {
-		return len(s.Nodes) == 4 && s.Nodes[3].Level == score.Bad
+		return len(s.Nodes) == 4 && s.Nodes[3].Level.String() == "bad"
 	})
 	for i := range 3 {
-		if s.Nodes[i].Level != score.Good {
+		if s.Nodes[i].Level.String() != "good" {
 			t.Errorf("node %d while another is down: %+v", i, s.Nodes[i])
 		}
 	}

@@ -21,6 +21,9 @@ import (
 	"walrus/p2p"
 )
 
+// nodeApp runs the commands about storage nodes.
+type nodeApp struct{ *app }
+
 func nodeCommand(a *app) *cobra.Command {
 	c := group(&cobra.Command{
 		Use:   "node",
@@ -59,25 +62,20 @@ func nodeRunCommand(a *app) *cobra.Command {
 Once the node answers requests and has joined the others, or has waited three seconds for them, it prints one line that
 begins with "ready" on standard output, or with --json the object {"ready":true,"name","peerId","addresses"} on one line.
 With gateway.bind in node.yaml it also serves HTTP, and the ready line names the URL. With pins.enabled it also keeps pins:
-<<<<<<< HEAD
-walrus pin finds them with the node's home. Logs go to standard error. The first
-interrupt (Ctrl-C, or SIGTERM) stops the node in order, a second one at once. SIGHUP reads "allow" of node.yaml and its files
-again: peers that are not on the list any more are disconnected.
-=======
-walrus pin finds them with the node's home. With monitor.enabled it also probes others: see walrus monitor. Logs go to standard error. The first
-interrupt (Ctrl-C, or SIGTERM) stops the node in order, a second one at once.
->>>>>>> main
+walrus pin finds them with the node's home. With monitor.enabled it also probes others: see walrus monitor. Logs go to
+standard error. The first interrupt (Ctrl-C, or SIGTERM) stops the node in order, a second one at once. SIGHUP reads "allow"
+of node.yaml and its files again: peers that are not on the list any more are disconnected.
 
   walrus node run --home /var/lib/walrus
   walrus node run --home D/node-0 --log-level debug`,
 		Args: args(cobra.NoArgs, "no arguments"),
-		RunE: func(c *cobra.Command, _ []string) error { return a.nodeRun(c.Context(), home) },
+		RunE: func(c *cobra.Command, _ []string) error { return nodeApp{a}.nodeRun(c.Context(), home) },
 	}
 	homeFlag(c, &home)
 	return c
 }
 
-func (a *app) nodeRun(ctx context.Context, home string) error {
+func (a nodeApp) nodeRun(ctx context.Context, home string) error {
 	asked := reloads()
 	n, err := a.openNode(home, nil)
 	if err != nil {
@@ -92,10 +90,10 @@ func (a *app) nodeRun(ctx context.Context, home string) error {
 		if err != nil {
 			return err
 		}
-		if err := (pinApp{a}).startNodePins(ctx, n.Node, home, start); err != nil {
+		if err := (pinApp{a.app}).startNodePins(ctx, n.Node, home, start); err != nil {
 			return err
 		}
-		if err := (monitorApp{a}).startNodeMonitor(ctx, n.Node, home, start); err != nil {
+		if err := (monitorApp{a.app}).startNodeMonitor(ctx, n.Node, home, start); err != nil {
 			return err
 		}
 		return a.ready(struct {
@@ -185,13 +183,13 @@ The keys in FOLDER prove that you operate the node: only you see where its files
 clock differs from the others'; a negative number means that it is behind. "reach" tells how others reach the node: the best
 way (reachable, mapped, punchable, relayed only, blocked or unknown), then that of each transport.`,
 		Args: args(cobra.NoArgs, "no arguments"),
-		RunE: func(c *cobra.Command, _ []string) error { return a.nodeStatus(c.Context(), home) },
+		RunE: func(c *cobra.Command, _ []string) error { return nodeApp{a}.nodeStatus(c.Context(), home) },
 	}
 	homeFlag(c, &home)
 	return c
 }
 
-func (a *app) nodeStatus(ctx context.Context, home string) error {
+func (a nodeApp) nodeStatus(ctx context.Context, home string) error {
 	ctx, cancel := a.withTimeout(ctx, statusTimeout)
 	defer cancel()
 	conf, err := config.LoadNode(home)

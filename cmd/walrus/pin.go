@@ -50,7 +50,9 @@ func pinHomeFlag(c *cobra.Command, home *string) {
 }
 
 // pinHome returns the absolute path of the pins' home.
-func (a pinApp) pinHome(flag string) (string, error) { return a.dataHome(flag, envPinHome, "pins") }
+func (a pinApp) pinHome(flag string) (string, error) {
+	return dataHome(a.env, flag, envPinHome, "pins")
+}
 
 // noPin is an error that counts as pin.ErrNotFound and has words of its own.
 type noPin string

@@ -29,7 +29,6 @@ const (
 // larger lists what may exceed a size, by "folder.Name", each with its reason.
 var larger = map[string]string{
 	"ledger/light.Source": "composed of Blocks, States and Snapshots, of 4 methods at most: a node answers all its protocols or none",
-	"config.Node":         "the keys of node.yaml, which are read and written one by one",
 	"p2p.Backend":         "composed of BlobBackend, CheckBackend and NodeBackend, of 7, 2 and 5 methods: a host serves both protocols or none",
 }
 

@@ -46,11 +46,11 @@ var units = map[string]unit{
 	"pin": {imports: join(core, "p2p", "gather", "quilt", "internal/badgerdisk"), tests: []string{"dht", "internal/swarmtest", "internal/wrongtest"}},
 	// It is given a network and the ledger; p2p only for the types of the protocol. It keeps what it saw in a Badger.
 	"monitor": {
-		imports: join(core, ledger, "ledger/light", "p2p", "monitor/round", "monitor/score", "internal/badgerdisk", "internal/pause"),
-		tests:   []string{"internal/swarmtest"},
+		imports: join(core, ledger, "ledger/light", "p2p", "probe", "monitor/round", "monitor/score", "internal/badgerdisk", "internal/pause"),
+		tests:   []string{"dht", "internal/swarmtest"},
 	},
 	// The pins over HTTP, and at a socket; the pins themselves it is given.
-	"pinapi": {imports: []string{"shards", "pin", "quilt", "internal/userfile"}},
+	"pinapi": {imports: []string{"shards", "pin", "quilt", "internal/socket", "internal/userfile"}},
 	"client": {
 		imports: join(core, ledger, "p2p", "gather", "quilt", "internal/pause"),
 		tests:   []string{"store", "dht", "ledger/wallet", "internal/ledgertest", "internal/swarmtest", "internal/wrongtest"},
@@ -71,6 +71,8 @@ var units = map[string]unit{
 	},
 	// A pinner's process: no store of slivers, no engine.
 	"pinnode": {imports: []string{"shards", "certs", ledger, "ledger/light", "internal/blocklist", "internal/userfile", "client", "clientnode", "p2p", "dht", "pin", "pinapi"}},
+	// A monitor's process: no store of slivers, no engine.
+	"monitornode": {imports: []string{ledger, "clientnode", "p2p", "dht", "monitor", "internal/socket"}},
 	"node": {
 		imports: join(join(core, siblings...), ledger, "ledger/engine", "client", "clientnode", "gateway", "node/keeper", "alert", "monitor", "monitor/round", "monitornode", "probe", "internal/pause"),
 		tests:   []string{"pin", "pinnode", "internal/ledgertest", "internal/swarmtest", "internal/wrongtest"},
@@ -86,17 +88,20 @@ var units = map[string]unit{
 	"alert": {imports: []string{"shards", "internal/pause", "internal/userfile"}},
 
 	"config":  {imports: join(core, ledger, "alert", "ledger/wallet", "client", "clientnode", "p2p", "dht", "internal/userfile")},
-	"compose": {imports: join(join(core, siblings...), ledger, "ledger/engine", "client", "clientnode", "config", "doctor", "gateway", "node", "pin", "pinapi", "pinnode")},
+	"compose": {imports: join(join(core, siblings...), ledger, "ledger/engine", "client", "clientnode", "config", "doctor", "gateway", "monitor", "monitor/round", "monitor/score", "monitornode", "node", "pin", "pinapi", "pinnode")},
 	// Measures with hosts of its own, and judges; it opens no store and no engine.
 	"doctor": {imports: []string{ledger, "ledger/light", "p2p", "dht", "internal/ipgroup", "internal/badgerdisk"}},
 	// p2p only for the types of the client's answers; what is opened and wired is node's business.
-	"cmd/walrus": {imports: join(core, ledger, "ledger/light", "ledger/wallet", "internal/bench", "alert", "config", "compose", "doctor", "node", "client", "client/jsonform", "clientnode", "p2p", "probe", "pin", "pinapi", "pinnode", "quilt", "internal/userfile"), tests: []string{"internal/pause", "internal/wrongtest", "internal/badgerdisk", "shards", "store"}},
+	"cmd/walrus": {imports: join(core, ledger, "ledger/light", "ledger/wallet", "internal/bench", "alert", "config", "compose", "doctor", "node", "client", "client/jsonform", "clientnode", "p2p", "probe", "monitor", "monitor/round", "monitornode", "pin", "pinapi", "pinnode", "quilt", "internal/userfile"), tests: []string{"internal/pause", "internal/wrongtest", "internal/badgerdisk", "shards", "store"}},
 
 	// Reading and writing the files that people name, for all who are given such a name.
 	"internal/userfile": {},
 
 	// The file with the blobs that an operator blocks, for gateways and pinners.
 	"internal/blocklist": {imports: []string{"shards"}},
+
+	// The socket between commands and the process of a home.
+	"internal/socket": {},
 
 	// Waiting no longer than a context.
 	"internal/pause": {},
@@ -180,7 +185,7 @@ var modules = map[string]module{
 	"github.com/go-chi":                       {units: []string{"gateway"}},
 	"github.com/golang-jwt/jwt":               {units: []string{"gateway"}},
 	"github.com/tus/tusd":                     {units: []string{"gateway"}},
-	"github.com/prometheus/client_golang":     {units: []string{"p2p", "node", "node/keeper", "gateway", "pinnode"}},
+	"github.com/prometheus/client_golang":     {units: []string{"p2p", "node", "node/keeper", "gateway", "pinnode", "monitornode"}},
 
 	"github.com/spf13/cobra":                {units: []string{"cmd/walrus"}},
 	"github.com/spf13/pflag":                {units: []string{"cmd/walrus"}},

@@ -28,6 +28,7 @@ const (
 	// patience bounds the start and the end of a process, on a machine busy with other work.
 	patience = 60 * time.Second
 	nodes    = 7
+	epoch    = 12 * time.Minute // rounds of monitors are 5 s then
 	// relayTime bounds the wait of a home for its first relay address, pairTime all pairs together, doctorTime one
 	// examination, punchTime a TCP punch with 40 ms from end to end and back.
 	relayTime, pairTime, doctorTime, punchTime = 8 * time.Second, 90 * time.Second, 15 * time.Second, 200 * time.Millisecond
@@ -60,7 +61,7 @@ func TestRouters(t *testing.T) {
 	for _, part := range []struct {
 		name string
 		run  func() [][]string
-	}{{"pairs", b.pairs}, {"doctor", b.examine}, {"store", b.store}, {"monitor", b.monitor}} {
+	}{{"pairs", b.pairs}, {"doctor", b.examine}, {"store", b.store}, {"monitor", b.monitors}} {
 		if *only == "" || wanted.MatchString(part.name) {
 			table = append(table, part.run()...)
 		}
@@ -78,7 +79,7 @@ func TestRouters(t *testing.T) {
 func newBench(t *testing.T) *bench {
 	b := &bench{lab: newLab(t), walrus: *walrusBin}
 	var err error
-	if b.net, err = config.InitDevnet(t.Context(), filepath.Join(b.dir, "net"), config.DevnetOptions{Nodes: nodes, Shards: 100}); err != nil {
+	if b.net, err = config.InitDevnet(t.Context(), filepath.Join(b.dir, "net"), config.DevnetOptions{Nodes: nodes, Shards: 100, Epoch: epoch}); err != nil {
 		t.Fatal(err)
 	}
 	b.client = b.net.Client

@@ -169,7 +169,7 @@ func TestAssignGolden(t *testing.T) {
 	for _, g := range [][2]string{
 		{hex.EncodeToString(seed[:8]), "ac3bc560d37b5b8d"},
 		{hex.EncodeToString(h.Sum(nil)[:8]), "58b74f13f6f1897a"},
-		{fmt.Sprint(a.NodesOf(numbered(5000))), "[13 20 37 44 55 95 96 97]"},
+		{fmt.Sprint(a.NodesOf(numbered(5000))), "[44 96 97]"},
 	} {
 		if g[0] != g[1] {
 			t.Errorf("got %s, want %s", g[0], g[1])

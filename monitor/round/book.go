@@ -12,7 +12,7 @@ const (
 	// SilenceTime: a monitor that contradicted itself does not count for so long from the beginning of that round.
 	SilenceTime = 30 * 24 * time.Hour
 	// MaxStrangers bounds the monitors without weight whose attestations of a round are passed on, all together.
-	MaxStrangers = 64
+	MaxStrangers = 32
 	// MaxStrangerChecks bounds the signatures of monitors without weight that are verified for a round.
 	MaxStrangerChecks = 2 * MaxStrangers
 	// MaxRebuttals bounds the rebuttals for one node and round. More would not count: see package score.

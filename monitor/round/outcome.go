@@ -14,7 +14,7 @@ const (
 	NotAsked    Outcome = iota // not assigned, or busy with something else
 	OK                         // every answer was right and quick
 	Slow                       // every answer was right, after SlowAfter or at the second try
-	Missing                    // signed: it lacks a sliver that it owes
+	Missing                    // it lacks a sliver that it owes, signed or not
 	Wrong                      // signed, and not what the blob has
 	Timeout                    // connected, but an answer did not come
 	Unreachable                // no connection
@@ -50,7 +50,7 @@ func (o Outcome) Answered() bool { return o >= OK && o <= Wrong }
 // Silent reports whether the node did not answer, or was not reached.
 func (o Outcome) Silent() bool { return o == Timeout || o == Unreachable }
 
-// Convicts reports whether the monitor must hold a receipt that proves the outcome to everybody.
+// Convicts reports whether the monitor may hold receipts that prove the outcome to everybody. Missing may be unsigned.
 func (o Outcome) Convicts() bool { return o == Missing || o == Wrong }
 
 // Result of a node in a round, as a monitor attests it. RTT and Rate are 0 unless the node answered.

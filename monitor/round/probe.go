@@ -62,6 +62,9 @@ const (
 	Lacking
 	// False: a signed answer that does not verify against the blob.
 	False
+	// Denied: the node lacks, or calls not its own, a sliver that it owes by the monitor's ledger, and did not sign that
+	// so that it would convict.
+	Denied
 	// Busy: refused without a signature: busy, unavailable, height not known.
 	Busy
 	// Silence: connected, but no answer that bears the node's signature came within Patience.Answer.
@@ -72,7 +75,8 @@ const (
 	Late
 )
 
-// Happened is an event with what was measured. RTT, Size and Took are for Right, and RTT for Lacking and False.
+// Happened is an event with what was measured. RTT, Size and Took are for Right, and RTT for Lacking,
+// False and Denied.
 type Happened struct {
 	Event Event
 	RTT   time.Duration // from question to first byte
@@ -94,8 +98,8 @@ type Action struct {
 //
 //   - an answer that convicts ends the probe: wrong, or missing
 //   - the first failure of any kind is tried again once, after a pause; the second one ends the probe
-//   - the last failure decides: no connection is unreachable, everything else is a timeout. A busy node is one, too:
-//     a node cannot hide a loss by being busy
+//   - the last failure decides: no connection is unreachable, a denial is missing, everything else is a timeout. A busy
+//     node is one, too: a node cannot hide a loss by being busy
 //   - all answers right is ok; slow if one took long, or needed the second try
 //   - whatever has no answer when the time is over is a timeout
 type Probe struct {
@@ -134,13 +138,17 @@ func (p *Probe) Step(now time.Time, patience Patience, h Happened) Action {
 	case Lacking, False:
 		p.rtts = append(p.rtts, RTTOf(h.RTT))
 		return p.end(map[Event]Outcome{Lacking: Missing, False: Wrong}[h.Event])
-	case NoConnection, Busy, Silence:
+	case NoConnection, Denied, Busy, Silence:
 		if !p.again {
 			p.again = true
 			return Action{Wait: now.Add(patience.Pause)}
 		}
-		if h.Event == NoConnection {
+		switch h.Event {
+		case NoConnection:
 			return p.end(Unreachable)
+		case Denied:
+			p.rtts = append(p.rtts, RTTOf(h.RTT))
+			return p.end(Missing)
 		}
 	}
 	return p.end(Timeout)

@@ -227,7 +227,7 @@ func (s *scene) step(raw []byte) {
 }
 
 var eventNames = map[string]Event{"begin": Begin, "unconnected": NoConnection, "right": Right, "lacking": Lacking,
-	"false": False, "busy": Busy, "silence": Silence, "again": Again, "late": Late}
+	"false": False, "denied": Denied, "busy": Busy, "silence": Silence, "again": Again, "late": Late}
 
 func (s *scene) probeEvent(words []string) {
 	e, ok := eventNames[words[1]]

@@ -127,7 +127,7 @@ func New(cfg Config, p Parts) (*Keeper, error) {
 	k.library = &library{shelf: k.shelf, chain: k.chain, debts: k.debts, damage: k.damage, meters: k.meters, witness: seen}
 	seen.expand = k.library.prove
 	k.notary = &notary{
-		shelf: k.shelf, chain: k.chain, book: k.book, network: cfg.Genesis.NetworkID(),
+		shelf: k.shelf, chain: k.chain, network: cfg.Genesis.NetworkID(),
 		young: young{grace: owedGrace(cfg.Genesis.EpochDuration)},
 	}
 	k.book.young = k.notary.young.add

@@ -31,7 +31,6 @@ func owedGrace(epoch time.Duration) time.Duration {
 type notary struct {
 	shelf   *shelf
 	chain   chain
-	book    *book
 	network certs.NetworkID
 	young   young
 }

@@ -268,3 +268,67 @@ func TestYoung(t *testing.T) {
 		}
 	}
 }
+
+// TestSignedOnlyIfOwed goes through all states of a sliver: that it is missing is signed in one of them, that it is
+// damaged in another.
+func TestSignedOnlyIfOwed(t *testing.T) {
+	o := newOutpost(t, 7, []byte("a blob in many states"))
+	id := o.meta.ID()
+	ref, mine := store.Ref{Blob: id, Axis: shards.Primary}, o.sliver(shards.Primary)
+	cert, facts := o.book.examine(o.certificate(id))
+	must(t, facts.err)
+	raw := cert.Marshal()
+	here, err := o.shelf.OpenSliver(ref)
+	must(t, err)
+	sliver := make([]byte, here.Size())
+	_, err = here.ReadAt(sliver, 0)
+	must(t, err)
+	before := o.notary.shelf.seats.committees.(committees)
+	moved := committees{0: seated(t, 0, o.keys, []int{1}, []int{0, 2, 3, 4, 5, 6}), 1: before[1], 2: before[2]}
+	signed := map[error]int{}
+	for state := range 1 << 6 {
+		is := func(bit int) bool { return state>>bit&1 == 1 }
+		onLedger, certificate, young, invalid, deleted, ours := is(0), is(1), is(2), is(3), is(4), is(5)
+		info := ledger.BlobInfo{PermanentEnd: 9, Invalid: invalid}
+		if onLedger {
+			info.InitialCertified, info.PermanentCertifiedEnd = 1, 9
+		}
+		o.ledger.set(map[string][]byte{string(ledger.KeyBlobInfo(id)): info.Marshal()})
+		must(t, o.shelf.DropBlob(id, []int{0}))
+		must(t, o.shelf.PutBlob(id, o.meta.Marshal(), 9))
+		if certificate {
+			must(t, o.shelf.PutCertificate(id, 1, raw))
+		}
+		if !deleted {
+			w, err := o.shelf.Create(ref, int64(len(sliver)))
+			must(t, err)
+			_, err = w.Write(sliver)
+			must(t, err)
+			must(t, w.Commit())
+		}
+		o.notary.young.newer, o.notary.young.older = nil, nil
+		if young {
+			o.notary.young.add(id)
+		}
+		o.notary.shelf.seats.committees = moved
+		if ours {
+			o.notary.shelf.seats.committees = before
+		}
+		owed := onLedger && certificate && !young && !invalid && ours
+		for _, reason := range []error{p2p.ErrNotFound, p2p.ErrCorrupt, p2p.ErrBusy, p2p.ErrUnavailable, p2p.ErrInvalid} {
+			want := owed && (reason == p2p.ErrNotFound && deleted || reason == p2p.ErrCorrupt)
+			var lack *p2p.Lack
+			err := o.notary.lack(ref, mine, reason)
+			if got := errors.As(err, &lack); got != want || !errors.Is(err, reason) {
+				t.Errorf("on the ledger %t, certificate %t, young %t, invalid %t, deleted %t, ours before %t: %v signed %t",
+					onLedger, certificate, young, invalid, deleted, ours, reason, got)
+			}
+			if want {
+				signed[reason]++
+			}
+		}
+	}
+	if signed[p2p.ErrNotFound] != 1 || signed[p2p.ErrCorrupt] != 2 {
+		t.Errorf("signed in %v states", signed)
+	}
+}

@@ -264,8 +264,8 @@ func TestKillKeepsDebts(t *testing.T) {
 		p.book.owe(id)
 		p.kill(h)
 		p = h.start(t)
-		if n := p.Owed(); n != 2 {
-			t.Errorf("owed before the kill, now %d slivers are owed, want 2", n)
+		if n := p.Owed(); n != 2 || !p.notary.young.has(id) {
+			t.Errorf("owed before the kill, now %d slivers are owed, want 2; young: %t", n, p.notary.young.has(id))
 		}
 		time.Sleep(time.Minute)
 		putPair(t, p.store, id, 8) // not durable

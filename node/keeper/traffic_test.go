@@ -20,6 +20,7 @@ import (
 	"walrus/internal/swarmtest"
 	"walrus/ledger"
 	"walrus/p2p"
+	"walrus/probe"
 	"walrus/shards"
 	"walrus/store"
 )
@@ -49,6 +50,9 @@ func (h *holder) sliver(axis shards.Axis, index int) []byte {
 }
 
 func (h *holder) Symbols(_ context.Context, r p2p.SymbolRequest, w io.Writer) error {
+	if r.Nonce == (probe.Nonce{}) {
+		return fmt.Errorf("%w: no nonce: a repair asks in the form of a monitor", p2p.ErrBadRequest)
+	}
 	if h.leaves.Load() > 0 && h.leaves.Add(-1) == 0 {
 		h.leaves.Add(1)
 		return p2p.ErrUnavailable
