@@ -36,6 +36,7 @@ func (n *Node) Status() Status {
 		Started: n.started, Round: n.watch.Round(), Prober: n.prober.Status(), Nodes: n.watch.Scores(), Monitors: n.watch.Monitors(), Risk: n.watch.Risk(),
 		Self: monitor.MonitorInfo{Monitor: n.host.ID(), Kind: monitor.Unbonded}, // until it has attested
 	}
+	s.Self.Monitor = n.host.ID() // alone before its first attestation: an empty peer ID cannot be read back
 	for i := range s.Monitors {
 		if s.Monitors[i].Monitor == n.host.ID() {
 			s.Self = s.Monitors[i]

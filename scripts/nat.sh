@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Puts homes behind routers of every kind, in network namespaces, and prints which of them get a direct connection to each
-# other and whether walrus doctor names each router correctly. It takes some two minutes. As root, it installs nftables,
+# other and whether walrus doctor names each router correctly. It takes some four minutes. As root, it installs nftables,
 # iproute2 and miniupnpd from Debian's packages if they are missing. Without namespaces it says so and ends with 0. All it
 # makes is in namespaces of its own, which the system removes with its last process.
 #
