@@ -82,6 +82,8 @@ type MonitorInfo struct {
 	Counts  Counts    `json:"outcomes"`
 	// Silenced is the end of its silence: it signed two different attestations for one round.
 	Silenced time.Time `json:"silencedUntil,omitzero"`
+	// Unproven: in a late round it showed receipts that do not lead to the root that it attested.
+	Unproven bool `json:"unproven,omitempty"`
 }
 
 // Matrix has what each monitor saw of each node in one round.
