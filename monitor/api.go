@@ -1,6 +1,7 @@
 package monitor
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -36,6 +37,25 @@ type NodeScore struct {
 	RTT      time.Duration `json:"rttNanos"`
 	Rate     uint64        `json:"bytesPerSecond"`
 	Monitors int           `json:"monitors"` // with weight, that asked
+}
+
+// Summary tells in one line for people what monitors said of the node lately.
+func (n *NodeScore) Summary() string {
+	if n.Monitors == 0 {
+		return "no data: monitors have not spoken lately"
+	}
+	text := fmt.Sprintf("%s, by %d monitors", n.Outcome, n.Monitors)
+	for _, line := range []struct {
+		name  string
+		value float64
+	}{{"durability", n.Durability}, {"reachability", n.Reachability}, {"speed", n.Speed}} {
+		if line.value < 0 {
+			text += fmt.Sprintf(", %s no data", line.name)
+		} else {
+			text += fmt.Sprintf(", %s %.0f", line.name, line.value)
+		}
+	}
+	return text
 }
 
 // Hour sums up an hour of one node. A score of −1 is unknown.
@@ -82,6 +102,8 @@ type MonitorInfo struct {
 	Counts  Counts    `json:"outcomes"`
 	// Silenced is the end of its silence: it signed two different attestations for one round.
 	Silenced time.Time `json:"silencedUntil,omitzero"`
+	// Unproven: in a late round it showed receipts that do not lead to the root that it attested.
+	Unproven bool `json:"unproven,omitempty"`
 }
 
 // Matrix has what each monitor saw of each node in one round.

@@ -164,9 +164,9 @@ func (r *probing) accuse(ctx context.Context, node int) {
 // receiptsVersion begins the answer to a question for receipts.
 const receiptsVersion = 1
 
-// keep writes the receipts of the round, by node: 1 u8 ‖ number of receipts u16 ‖ for each: number u16 ‖ length u16 ‖
-// receipt ‖ number of pieces of evidence u16 ‖ for each: length u32 ‖ evidence.
-func (r *probing) keep(receipts []round.Receipt) error {
+// keep writes the receipts of the round, by node: 1 u8 ‖ round.EncodeReceipts ‖ length u16 ‖ their proof ‖ number of
+// pieces of evidence u16 ‖ for each: length u32 ‖ evidence.
+func (r *probing) keep(receipts []round.Receipt, prove func(round.Key) []byte) error {
 	byNode := map[round.Key][]round.Receipt{}
 	for _, x := range receipts {
 		byNode[x.Node] = append(byNode[x.Node], x)
@@ -179,7 +179,7 @@ func (r *probing) keep(receipts []round.Receipt) error {
 		if len(byNode[k]) == 0 {
 			continue
 		}
-		b := encodeReceipts(byNode[k], r.evidence[i])
+		b := encodeReceipts(byNode[k], prove(k), r.evidence[i])
 		key := r.watch.peerKey(keyReceipts, r.number, k.Peer())
 		r.watch.mu.Lock()
 		room := r.watch.state.spend(keyReceipts, day, len(key)+len(b), r.cfg.ReceiptBytes/31)
@@ -196,13 +196,9 @@ func (r *probing) keep(receipts []round.Receipt) error {
 	return nil
 }
 
-func encodeReceipts(receipts []round.Receipt, evidence []*probe.Evidence) []byte {
-	b := binary.LittleEndian.AppendUint16([]byte{receiptsVersion}, uint16(len(receipts)))
-	for _, x := range receipts {
-		b = binary.LittleEndian.AppendUint16(b, x.Number)
-		b = binary.LittleEndian.AppendUint16(b, uint16(len(x.Bytes)))
-		b = append(b, x.Bytes...)
-	}
+func encodeReceipts(receipts []round.Receipt, proof []byte, evidence []*probe.Evidence) []byte {
+	b := append([]byte{receiptsVersion}, round.EncodeReceipts(receipts)...)
+	b = append(binary.LittleEndian.AppendUint16(b, uint16(len(proof))), proof...)
 	at := len(b)
 	b = binary.LittleEndian.AppendUint16(b, 0)
 	count := 0
@@ -219,12 +215,44 @@ func encodeReceipts(receipts []round.Receipt, evidence []*probe.Evidence) []byte
 	return b
 }
 
-// ErrReceipts reports an answer about receipts that is malformed.
-var ErrReceipts = errors.New("malformed receipts")
+// ErrReceipts reports a malformed answer about receipts, and ErrUnproven receipts that are not those of the attested
+// round.
+var (
+	ErrReceipts = errors.New("malformed receipts")
+	ErrUnproven = errors.New("receipts that are not those of the attested round")
+)
 
-// ParseReceipts decodes a monitor's answer about its receipts. It verifies nothing: see probe.Receipt.Verify and
+// Receipts of one node in one round, as their monitor shows them.
+type Receipts struct {
+	List       []*probe.Receipt
+	Evidence   []*probe.Evidence // convicts by itself, if probe.Judge says so
+	raw, proof []byte            // of List, as in the answer
+}
+
+// Verify checks that all receipts are signed by node, and that they are all those of the round whose attestation states
+// root. Errors wrap ErrUnproven.
+func (r *Receipts) Verify(node peer.ID, root [32]byte) error {
+	key, err := round.KeyOf(node)
+	if err == nil {
+		err = round.VerifyReceipts(root, key, r.raw, r.proof)
+	}
+	for i := 0; i < len(r.List) && err == nil; i++ {
+		if x := r.List[i]; x.Node != node {
+			err = fmt.Errorf("one is of %s: want %s", x.Node, node)
+		} else {
+			err = x.Verify()
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrUnproven, err)
+	}
+	return nil
+}
+
+// ParseReceipts decodes a monitor's answer about its receipts. It verifies nothing: see Receipts.Verify and
 // probe.Judge. Errors wrap ErrReceipts.
-func ParseReceipts(b []byte) (receipts []*probe.Receipt, evidence []*probe.Evidence, err error) {
+func ParseReceipts(b []byte) (*Receipts, error) {
+	var err error
 	cut := func(n int) (part []byte) {
 		if err == nil && n > len(b) {
 			err = fmt.Errorf("%w: it ends %d bytes early", ErrReceipts, n-len(b))
@@ -236,8 +264,9 @@ func ParseReceipts(b []byte) (receipts []*probe.Receipt, evidence []*probe.Evide
 		return part
 	}
 	if v := cut(1)[0]; err == nil && v != receiptsVersion {
-		return nil, nil, fmt.Errorf("%w: version %d: want %d", ErrReceipts, v, receiptsVersion)
+		return nil, fmt.Errorf("%w: version %d: want %d", ErrReceipts, v, receiptsVersion)
 	}
+	out, all := new(Receipts), b
 	for n := binary.LittleEndian.Uint16(cut(2)); n > 0 && err == nil; n-- {
 		cut(2)
 		raw := cut(int(binary.LittleEndian.Uint16(cut(2))))
@@ -246,14 +275,16 @@ func ParseReceipts(b []byte) (receipts []*probe.Receipt, evidence []*probe.Evide
 		}
 		r, bad := probe.UnmarshalReceipt(raw)
 		if bad != nil {
-			return nil, nil, fmt.Errorf("%w: %w", ErrReceipts, bad)
+			return nil, fmt.Errorf("%w: %w", ErrReceipts, bad)
 		}
-		receipts = append(receipts, r)
+		out.List = append(out.List, r)
 	}
+	out.raw = all[:len(all)-len(b)]
+	out.proof = cut(int(binary.LittleEndian.Uint16(cut(2))))
 	for n := binary.LittleEndian.Uint16(cut(2)); n > 0 && err == nil; n-- {
 		size := binary.LittleEndian.Uint32(cut(4))
 		if size > probe.MaxEvidence {
-			return nil, nil, fmt.Errorf("%w: evidence of %d bytes", ErrReceipts, size)
+			return nil, fmt.Errorf("%w: evidence of %d bytes", ErrReceipts, size)
 		}
 		raw := cut(int(size))
 		if err != nil {
@@ -261,17 +292,17 @@ func ParseReceipts(b []byte) (receipts []*probe.Receipt, evidence []*probe.Evide
 		}
 		e, bad := probe.UnmarshalEvidence(raw)
 		if bad != nil {
-			return nil, nil, fmt.Errorf("%w: %w", ErrReceipts, bad)
+			return nil, fmt.Errorf("%w: %w", ErrReceipts, bad)
 		}
-		evidence = append(evidence, e)
+		out.Evidence = append(out.Evidence, e)
 	}
 	if err == nil && len(b) > 0 {
 		err = fmt.Errorf("%w: %d bytes too many", ErrReceipts, len(b))
 	}
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	return receipts, evidence, nil
+	return out, nil
 }
 
 // Backend answers the requests of the monitor protocol.
@@ -341,6 +372,7 @@ func (w *Watch) collect(ctx context.Context) {
 	type accusation struct {
 		monitor, node peer.ID
 		number        uint64
+		root          [32]byte
 	}
 	if w.cfg.Ask == nil {
 		return
@@ -355,7 +387,7 @@ func (w *Watch) collect(ctx context.Context) {
 			}
 			for i, res := range a.Results {
 				if res.Outcome.Convicts() && len(list) < fetchesPerStep {
-					list = append(list, accusation{k.Peer(), v.com.Members()[i].Node, number})
+					list = append(list, accusation{k.Peer(), v.com.Members()[i].Node, number, a.Receipts})
 					if r.asked == nil {
 						r.asked = map[round.Key]bool{}
 					}
@@ -372,16 +404,35 @@ func (w *Watch) collect(ctx context.Context) {
 		if err != nil {
 			continue // its word counts without it, and another monitor may have some
 		}
-		_, evidence, err := ParseReceipts(raw)
+		shown, err := ParseReceipts(raw)
 		if err != nil {
 			continue
 		}
-		for _, e := range evidence {
+		if err := shown.Verify(a.node, a.root); err != nil {
+			unproven(w, a.monitor, a.number, err)
+		}
+		for _, e := range shown.Evidence { // it convicts by itself, whoever shows it
 			if e.Receipts[0].Node == a.node {
 				_, _, _ = w.keepEvidence(e, a.monitor, a.number) // what convicts nobody is not kept
 			}
 		}
 	}
+}
+
+// unproven notes that a monitor shows receipts that are not of the round that it attested.
+func unproven(w *Watch, monitor peer.ID, number uint64, err error) {
+	w.cfg.Logger.Debug("a monitor cannot prove its round", "monitor", monitor.String(), "round", number, "err", err)
+	k, bad := round.KeyOf(monitor)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	r := w.recent[number]
+	if bad != nil || r == nil {
+		return
+	}
+	if r.unproven == nil {
+		r.unproven = map[round.Key]bool{}
+	}
+	r.unproven[k] = true
 }
 
 // checkRebuttal checks that a rebuttal's receipt is the node's signed answer to a question that nobody could ask before

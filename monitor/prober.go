@@ -228,11 +228,12 @@ func (r *probing) attest(ctx context.Context) error {
 	r.lock.Lock()
 	receipts := slices.Clone(r.receipts) // a sample may still add some
 	r.lock.Unlock()
-	a.Receipts, a.Count = round.ReceiptTree(receipts).Root(), uint16(min(len(receipts), 1<<16-1))
+	tree := round.ReceiptTree(receipts)
+	a.Receipts, a.Count = tree.Root(), uint16(min(len(receipts), 1<<16-1))
 	if err := a.Sign(r.watch.network, r.cfg.Key); err != nil {
 		return err
 	}
-	if err := r.keep(receipts); err != nil {
+	if err := r.keep(receipts, func(k round.Key) []byte { return tree.Prove(k[:]).Marshal() }); err != nil {
 		return err
 	}
 	if err := r.watch.db.put(pair{[]byte{keySigned}, binary.BigEndian.AppendUint64(nil, r.number)}); err != nil {

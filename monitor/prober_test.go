@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/ed25519"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -236,14 +237,22 @@ func TestProber(t *testing.T) {
 			} else if !asked {
 				continue
 			}
-			receipts, evidence, err := ParseReceipts(raw)
-			if err != nil || len(receipts) == 0 || (len(evidence) > 0) != want[i].Convicts() {
-				t.Errorf("node %d: %d receipts, %d pieces of evidence, %v", i, len(receipts), len(evidence), err)
+			shown, err := ParseReceipts(raw)
+			if err != nil || len(shown.List) == 0 || (len(shown.Evidence) > 0) != want[i].Convicts() {
+				t.Fatalf("node %d: %+v, %v", i, shown, err)
 			}
-			for _, r := range receipts {
-				if err := r.Verify(); err != nil || r.Node != m.Node {
-					t.Errorf("receipt of node %d: %v", i, err)
-				}
+			if err := shown.Verify(m.Node, last.Receipts); err != nil {
+				t.Errorf("node %d: %v", i, err)
+			}
+			if err := shown.Verify(m.Node, published[0].Receipts); last.Round > published[0].Round && !errors.Is(err, ErrUnproven) {
+				t.Errorf("node %d: receipts are proven for another round: %v", i, err)
+			}
+			if err := shown.Verify(c.genesis.Members[(i+1)%7].Node, last.Receipts); !errors.Is(err, ErrUnproven) {
+				t.Errorf("node %d: receipts are proven for another node: %v", i, err)
+			}
+			shown.raw[2]++ // a number
+			if err := shown.Verify(m.Node, last.Receipts); !errors.Is(err, ErrUnproven) {
+				t.Errorf("node %d: other receipts are proven: %v", i, err)
 			}
 		}
 		risk := w.Risk()
@@ -439,5 +448,46 @@ func TestSameKey(t *testing.T) {
 	}
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestUnproven: an observer checks the receipts of an accuser against the root that it attested, and shows who cannot
+// prove its round. Evidence convicts all the same.
+func TestUnproven(t *testing.T) {
+	for _, forged := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			c := newCrowd(t, 7, 24*time.Hour)
+			f := newFleet(t, c, honest, lacking, honest, honest, honest, honest, honest)
+			w := c.open(t, 0, "", nil)
+			_, published := f.play(t, w, 8)
+			last := published[len(published)-1]
+			observer := c.open(t, 2, "", nil)
+			observer.cfg.Ask = func(ctx context.Context, _ peer.ID, number uint64, node peer.ID) ([]byte, error) {
+				raw, err := w.Backend().Receipts(ctx, observer.cfg.Self, number, node)
+				if err == nil && forged {
+					raw[3]++ // the number of the first receipt
+				}
+				return raw, err
+			}
+			raw, err := last.Encode()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if v, _ := observer.validate(t.Context(), "", raw); v != p2p.Accept {
+				t.Fatalf("verdict %d", v)
+			}
+			observer.collect(t.Context())
+			if list, err := observer.Evidence(c.genesis.Members[1].Node, 10); err != nil || len(list) == 0 {
+				t.Errorf("forged %v: evidence %+v, %v", forged, list, err)
+			}
+			for _, m := range observer.Monitors() {
+				if m.Unproven != (forged && m.Monitor == c.genesis.Members[0].Node) {
+					t.Errorf("forged %v: %+v", forged, m)
+				}
+			}
+			if err := errors.Join(w.Close(), observer.Close()); err != nil {
+				t.Fatal(err)
+			}
+		})
 	}
 }

@@ -252,6 +252,7 @@ func (w *Watch) monitor(id peer.ID) MonitorInfo {
 		info.Round, info.Void = last.Round, last.Void
 	}
 	for n, r := range w.recent {
+		info.Unproven = info.Unproven || r.unproven[key]
 		if a := r.attested[key]; a != nil && n >= info.Round {
 			info.Round, info.Void = n, !a.Counts()
 			info.Counts = Counts{}

@@ -26,6 +26,7 @@ type recent struct {
 	verdicts  []score.Verdict    // of the newest tally; nil: messages came since
 	of        *view              // of verdicts
 	asked     map[round.Key]bool // monitors asked for their evidence
+	unproven  map[round.Key]bool // of these, the ones whose receipts do not lead to the attested root
 }
 
 // state goes on from one folded round to the next. It is persisted.

@@ -234,7 +234,7 @@ func (n *Node) Run(ctx context.Context, ready func() error) (err error) {
 		serve(n.metrics, h)
 	}
 	g.Go(func() error { return n.prober.Run(ctx) })
-	n.log.Info("monitor started", "peer", n.host.ID().String(), "addresses", n.Addrs(), "home", n.cfg.Home, "metrics", n.MetricsAddr(), "round", n.watch.Length().String())
+	n.log.Info("monitor started", "peer", n.host.ID().String(), "addresses", n.Addrs(), "metrics", n.MetricsAddr(), "round", n.watch.Length().String())
 	if err := ready(); err != nil {
 		g.Go(func() error { return err })
 	}

@@ -253,12 +253,12 @@ func (a *alarms) fetch(ctx context.Context, wg *sync.WaitGroup, e monitor.Event)
 			a.log.Debug("a monitor that accuses this node gives no evidence", "monitor", e.Monitor.String(), "err", err)
 			return
 		}
-		_, list, err := monitor.ParseReceipts(raw)
+		shown, err := monitor.ParseReceipts(raw)
 		if err != nil {
 			a.log.Debug("a monitor that accuses this node gives no evidence", "monitor", e.Monitor.String(), "err", err)
 			return
 		}
-		for _, evidence := range list {
+		for _, evidence := range shown.Evidence { // it convicts by itself: no proof from the attestation is needed
 			if v, err := probe.Judge(evidence); err == nil && v.Node == a.parts.self {
 				a.queue(proof{evidence, v, e.Monitor})
 			}

@@ -19,7 +19,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"walrus/alert"
-	"walrus/monitor"
 	"walrus/monitor/round"
 	"walrus/node/keeper"
 	"walrus/p2p"
@@ -206,14 +205,7 @@ func (c *statusCollector) monitored(export func(kind prometheus.ValueType, name,
 	for way, failed := range c.n.alarms.sender.Failed() {
 		export(prometheus.CounterValue, "walrus_node_alerts_failed_total", "Alerts that a way could not deliver.", float64(failed), "way", way)
 	}
-	s := monitor.NodeScore{Durability: monitor.Unknown, Reachability: monitor.Unknown, Speed: monitor.Unknown}
-	if c.n.watch != nil {
-		for _, x := range c.n.watch.Scores() {
-			if x.Node == c.n.host.ID() {
-				s = x
-			}
-		}
-	}
+	s := c.n.score()
 	gauge("walrus_node_monitors", "Monitors with weight that asked the node in the last round; 0 without a late verdict.", float64(s.Monitors))
 	for _, line := range []struct {
 		name  string

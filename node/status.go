@@ -6,6 +6,7 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
+	"walrus/monitor"
 	"walrus/node/keeper"
 	"walrus/p2p"
 )
@@ -19,13 +20,28 @@ type backend struct {
 
 var _ p2p.Backend = backend{}
 
-// NodeStatus describes this node; to strangers, without the places of its files.
+// NodeStatus describes this node; to strangers, without the places of its files and what monitors say.
 func (b backend) NodeStatus(_ context.Context, from peer.ID) (p2p.NodeStatus, error) {
 	st, err := b.n.Status()
 	if from != b.operator {
 		st.Incidents = b.n.keeper.Incidents(false)
+	} else {
+		s := b.n.score()
+		st.Seen = s.Summary()
 	}
 	return st, err
+}
+
+// score is what this node has heard from monitors of itself; without data, all of it is unknown.
+func (n *Node) score() monitor.NodeScore {
+	if n.watch != nil {
+		for _, s := range n.watch.Scores() {
+			if s.Node == n.host.ID() {
+				return s
+			}
+		}
+	}
+	return monitor.NodeScore{Durability: monitor.Unknown, Reachability: monitor.Unknown, Speed: monitor.Unknown}
 }
 
 // NodeHistory describes this node's past.

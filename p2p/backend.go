@@ -196,6 +196,7 @@ type NodeStatus struct {
 type Presence struct {
 	Addresses []string // the node's addresses for others; at most MaxAddresses, each at most MaxStatusText bytes
 	Reach     string   // how others reach it, for people: a Reach's Summary; at most MaxStatusText bytes
+	Seen      string   // for its operator only: what monitors said of it lately; at most MaxStatusText bytes
 }
 
 // RepairState tells how far a node's repair is.

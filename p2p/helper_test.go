@@ -182,7 +182,7 @@ var testNodeStatus = NodeStatus{
 	Version: "1.2.3", State: "serving", Epoch: 4, Shards: []int{1, 2, 65534}, Blobs: 5, Slivers: 6, RepairState: RepairState{Owed: 7, Corrupt: 8, RepairRate: 12, RepairLeft: 13 * time.Second},
 	DiskBytes: 1 << 40, Uptime: 90 * time.Second, Peers: 9, Incidents: []string{"disk was slow", "größer"},
 	Refuses: "disk is full", Invalid: 12, DiskLimit: 1 << 41, DiskFree: 10, DiskReserve: 11,
-	Presence: Presence{Addresses: []string{"/ip4/192.0.2.1/tcp/4001"}, Reach: "mapped, tcp mapped"}, Height: 1 << 40, ClockAhead: -61 * time.Second, Ledger: "stalled for 14 s at height 812",
+	Presence: Presence{Addresses: []string{"/ip4/192.0.2.1/tcp/4001"}, Reach: "mapped, tcp mapped", Seen: "ok by 3 monitors"}, Height: 1 << 40, ClockAhead: -61 * time.Second, Ledger: "stalled for 14 s at height 812",
 }
 
 func (m *memory) NodeStatus(ctx context.Context, from peer.ID) (NodeStatus, error) {

@@ -84,6 +84,7 @@ func TestHostileAnswers(t *testing.T) {
 		"long incident":        frame(&wire.Response{Result: &wire.Response_NodeStatus{NodeStatus: &wire.NodeStatus{Incidents: []string{string(make([]byte, 300))}}}}, nil),
 		"long refusal":         frame(&wire.Response{Result: &wire.Response_NodeStatus{NodeStatus: &wire.NodeStatus{Refuses: string(make([]byte, 300))}}}, nil),
 		"long reach":           frame(&wire.Response{Result: &wire.Response_NodeStatus{NodeStatus: &wire.NodeStatus{Reach: string(make([]byte, 300))}}}, nil),
+		"long word of others":  frame(&wire.Response{Result: &wire.Response_NodeStatus{NodeStatus: &wire.NodeStatus{Seen: string(make([]byte, 300))}}}, nil),
 		"odd list of shards":   ok(3, &wire.Response{Result: &wire.Response_NodeStatus{NodeStatus: &wire.NodeStatus{}}}),
 	} {
 		t.Run(name, func(t *testing.T) {

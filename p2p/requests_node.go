@@ -45,7 +45,7 @@ func (h *Host) NodeStatus(ctx context.Context, to peer.ID) (status NodeStatus, e
 	}
 	const longest = 1 << 43 // milliseconds: some 280 years, which fit a Duration
 	status.ClockAhead = time.Duration(max(-longest, min(longest, s.GetClockAheadMillis()))) * time.Millisecond
-	status.Reach = printable(s.GetReach())
+	status.Reach, status.Seen = printable(s.GetReach()), printable(s.GetSeen())
 	for _, address := range s.GetAddresses() {
 		status.Addresses = append(status.Addresses, printable(address))
 	}

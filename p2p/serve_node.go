@@ -62,7 +62,7 @@ func (x *request) nodeStatus(ctx context.Context) error {
 	for _, incident := range s.Incidents[:min(len(s.Incidents), MaxIncidents)] {
 		result.Incidents = append(result.Incidents, clip(incident))
 	}
-	result.Reach = clip(s.Reach)
+	result.Reach, result.Seen = clip(s.Reach), clip(s.Seen)
 	result.ClockAheadMillis = s.ClockAhead.Milliseconds()
 	for _, address := range s.Addresses[:min(len(s.Addresses), MaxAddresses)] {
 		result.Addresses = append(result.Addresses, clip(address))

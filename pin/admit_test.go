@@ -1,22 +1,28 @@
 package pin
 
 import (
+	"bytes"
 	"errors"
+	"log/slog"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
 	"walrus/shards"
 )
 
-// TestAdmit: a request is refused before it is accepted when there is no room for any blob, or its end has come. A blob
-// that is here already needs no room.
+// TestAdmit: a request is refused before it is accepted when there is no room for any blob, or its end has come or
+// cannot be compared with an epoch. A blob that is here already needs no room.
 func TestAdmit(t *testing.T) {
 	src := newSource(t, 4)
 	epoch := uint32(0)
 	cfg := Config{Dir: t.TempDir(), Params: src.params, Source: src, Epoch: func() uint32 { return epoch }}
 	k, stop := running(t, cfg)
 	id := src.add(t, randomBytes(1, 100_000))
+	if _, err := k.Add(t.Context(), Request{Blob: id, Until: 91}); !errors.Is(err, ErrNoEpoch) {
+		t.Errorf("until epoch 91 in an unknown epoch: %v", err)
+	}
 	r, err := k.Add(t.Context(), Request{Blob: id})
 	if err != nil {
 		t.Fatal(err)
@@ -50,6 +56,44 @@ func TestAdmit(t *testing.T) {
 	}
 	if n := k.Status().Requests; n != 3 {
 		t.Errorf("%d requests, want 3", n)
+	}
+}
+
+// TestEnded: a request whose end has come goes, and the log names it, also if it was made while nobody knew the epoch.
+func TestEnded(t *testing.T) {
+	src := newSource(t, 4)
+	var logged bytes.Buffer
+	cfg := Config{Dir: t.TempDir(), Params: src.params, Source: src, Logger: slog.New(slog.NewTextHandler(&logged, nil))}
+	var ids []string
+	for i, epoch := range []uint32{0, 5, 6} {
+		if epoch > 0 {
+			cfg.Epoch = func() uint32 { return epoch }
+		}
+		k, err := Open(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for until := uint32(5); i == 0 && until < 7; until++ {
+			r, err := k.Add(t.Context(), Request{Blob: shards.BlobID{byte(until)}, Until: until})
+			if err != nil {
+				t.Fatal(err)
+			}
+			ids = append(ids, r.ID)
+		}
+		if err := k.endRequests(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if n := k.Status().Requests; n != 2-i {
+			t.Errorf("epoch %d: %d requests, want %d", epoch, n, 2-i)
+		}
+		for j, id := range ids {
+			if told := strings.Contains(logged.String(), id); told != (j < i) {
+				t.Errorf("epoch %d: the log names request %d: %v", epoch, j, told)
+			}
+		}
+		if err := k.Close(); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

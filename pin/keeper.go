@@ -72,7 +72,7 @@ type Config struct {
 	// Blocked reports that the operator blocks a blob: it is not served from then on. Call Keeper.Judge when its answer
 	// for a blob has changed. Default nil: none is.
 	Blocked func(id shards.BlobID) bool
-	// Epoch returns the current epoch; 0: not known. Requests with an end need it. Default nil: they do not end.
+	// Epoch returns the current epoch; 0: not known, so requests with an end are refused. Default nil: they do not end.
 	Epoch func() uint32
 	// Logger receives what an operator can act on; nil discards.
 	Logger *slog.Logger
@@ -289,9 +289,14 @@ func (k *Keeper) prepare(r *Request) (err error) {
 			r.Status, r.Reason = Failed, err.Error()
 		}
 	}
-	if k.cfg.Epoch != nil && r.Until > 0 && r.Until <= k.cfg.Epoch() {
-		return fmt.Errorf("%w: pin until epoch %d: that epoch has begun, now is epoch %d: name a later one, or none",
-			ErrInvalid, r.Until, k.cfg.Epoch())
+	if k.cfg.Epoch != nil && r.Until > 0 {
+		switch now := k.cfg.Epoch(); {
+		case now == 0:
+			return fmt.Errorf("pin until epoch %d: %w: try again in a minute, or without an end", r.Until, ErrNoEpoch)
+		case r.Until <= now:
+			return fmt.Errorf("%w: pin until epoch %d: that epoch has begun, now is epoch %d: name a later one, or none",
+				ErrInvalid, r.Until, now)
+		}
 	}
 	return k.admit(r.Blob)
 }

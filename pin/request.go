@@ -70,6 +70,8 @@ var (
 	ErrNotFound = errors.New("no such pin")
 	// ErrInvalid: the request itself is wrong.
 	ErrInvalid = errors.New("invalid request")
+	// ErrNoEpoch: the request has an end, and the current epoch is not known yet.
+	ErrNoEpoch = errors.New("the current epoch is not known yet")
 	// ErrFull: the blob does not fit below the limit of disk space.
 	ErrFull = errors.New("the limit of disk space for pins is reached")
 	// ErrDamaged: the bytes on disk are not those of the blob.

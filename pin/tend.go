@@ -132,6 +132,9 @@ func (k *Keeper) endRequests(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
+	if len(ended) > 0 {
+		k.log.Info("pins have ended and are removed", "requests", len(ended), "first", ended[0], "epoch", now)
+	}
 	for _, id := range ended {
 		if err := k.Remove(ctx, id); err != nil && !errors.Is(err, ErrNotFound) {
 			return err

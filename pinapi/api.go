@@ -22,7 +22,8 @@ import (
 
 // Pins keeps what the API is asked for. Implementations are safe for concurrent use.
 type Pins interface {
-	// Add makes a request durable and returns it with its ID. Errors: pin.ErrInvalid, pin.ErrFull, or others.
+	// Add makes a request durable and returns it with its ID. Errors: pin.ErrInvalid, pin.ErrNoEpoch, pin.ErrFull, or
+	// others.
 	Add(ctx context.Context, r pin.Request) (pin.Request, error)
 	// Replace adds a request and removes the one with that ID, both or neither. Errors: as Add, and pin.ErrNotFound.
 	Replace(ctx context.Context, id string, r pin.Request) (pin.Request, error)

@@ -66,6 +66,8 @@ func classify(err error) *Failure {
 		return failed(http.StatusConflict, reasonFull, err.Error())
 	case errors.Is(err, pin.ErrDamaged):
 		return failed(http.StatusInternalServerError, reasonDamaged, err.Error())
+	case errors.Is(err, pin.ErrNoEpoch):
+		return failed(http.StatusServiceUnavailable, "UNAVAILABLE", err.Error())
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return failed(http.StatusServiceUnavailable, "UNAVAILABLE", "the pinner is stopping, or the request was cut off: ask again")
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -73,6 +74,9 @@ func (c *cluster) awaitMonitor(home, what string, want func(*monitornode.Status)
 	}
 }
 
+// seenWell matches what node status says of a node that all monitors find well.
+var seenWell = regexp.MustCompile(`seen +(ok|slow), by [1-3] monitors, durability (99|100), reachability \d+, speed`)
+
 // TestMonitorProcesses runs monitors beside three of four storage nodes, and one without a node. All nodes are found
 // good. The one outside has no weight. When it is killed it loses no more than the round it was in, and goes on,
 // without ever signing a round twice. A node that is down is told from those that are up.
@@ -111,6 +115,9 @@ func TestMonitorProcesses(t *testing.T) {
 		}
 		return len(s.Nodes) == 4 && s.Prober.LastRound > 0
 	})
+	if text := c.walrus(exitDone, "node", "status", "--home", beside).stdout; !seenWell.MatchString(text) {
+		t.Errorf("the status of a node that monitors saw:\n%s", text)
+	}
 	s := c.awaitMonitor(o.home, "it attests", func(s *monitornode.Status) bool { return s.Prober.LastRound > 0 && s.Prober.Rounds > 2 })
 	if s.Self.Kind != monitor.Unbonded || s.Self.Weight != 0 || s.Prober.Void {
 		t.Errorf("a monitor without a bond: %+v, %+v", s.Self, s.Prober)
@@ -143,6 +150,9 @@ func TestMonitorProcesses(t *testing.T) {
 	text := c.walrus(exitDone, "monitor", "status", "--home", o.home).stdout
 	if !strings.Contains(text, "0.00 % (unbonded)") || !strings.Contains(text, "node-3  bad") {
 		t.Errorf("the status for people:\n%s", text)
+	}
+	if raw, err := os.ReadFile(o.log()); err != nil || strings.Contains(string(raw), o.home) {
+		t.Errorf("the log of the monitor shows the path of its home, or cannot be read: %v\n%s", err, raw)
 	}
 	c.start(3)
 }

@@ -129,7 +129,7 @@ than a third of the weight have not spoken lately: it is not a good sign.
 "prober":{"monitor","idle","blobs","rounds","lastRound","lastAt","outcomes","void","questions","convicted","told","voidRounds",
 "trouble"},"self","nodes":[{"node","name","shards","level","durability","reachability","speed","round","at","outcome",
 "rttNanos","bytesPerSecond","monitors"}],"monitors":[{"monitor","name","kind","weight","round","at","void","outcomes",
-"silencedUntil"}],"risk":{"sampled","shards","least","lost","histogram","nearest"}}. A score of -1 is unknown.`,
+"silencedUntil","unproven"}],"risk":{"sampled","shards","least","lost","histogram","nearest"}}. A score of -1 is unknown.`,
 		Example: "  walrus monitor status --home /srv/monitor\n  walrus monitor status --home D/node-0 --json",
 		Args:    args(cobra.NoArgs, "no arguments"),
 		RunE:    func(c *cobra.Command, _ []string) error { return a.monitorStatus(c.Context(), home) },

@@ -177,7 +177,8 @@ The keys in FOLDER prove that you operate the node: only you see where its files
 
 --json prints {"nodeId","nodeName","address","state","epoch","ledgerHeight","ledger","version","shards","blobs","slivers","owed","corrupt",
 "repairedPerHour","repairSecondsLeft","diskBytes","diskLimit","diskFree","diskReserve","refuses","uptimeSeconds","peers","reach","clockAheadSeconds","incidents",
-"alertsFiring"}. "alertsFiring" lists the causes of trouble that is not over; walrus node alerts tells more.
+"alertsFiring","seen"}. "alertsFiring" lists the causes of trouble that is not over; walrus node alerts tells more.
+"seen" tells what monitors said of the node lately: the outcome of their last round, and three scores from 0 to 100.
 "repairedPerHour" and "repairSecondsLeft" are present while slivers are owed and some have been rebuilt lately.
 "refuses" is present while the node takes no new data, and gives the reason. "clockAheadSeconds" is present if the node's
 clock differs from the others'; a negative number means that it is behind. "reach" tells how others reach the node: the best
@@ -223,7 +224,7 @@ func (a nodeApp) nodeStatus(ctx context.Context, home string) error {
 		return fmt.Errorf("ask the node of %s: %w", home, err)
 	}
 	r := nodeStatusReport{NodeID: id.String(), NodeName: conf.Name, Address: addr, Shards: st.Shards,
-		nodeState: newNodeState(&st)}
+		nodeState: newNodeState(&st), Seen: oneLine(st.Seen)}
 	rows := [][]string{
 		{"node", r.NodeName},
 		{"peer ID", r.NodeID},
@@ -235,6 +236,7 @@ func (a nodeApp) nodeStatus(ctx context.Context, home string) error {
 		{"up for", st.Uptime.Round(time.Second).String()},
 		{"peers", fmt.Sprint(r.Peers)},
 		{"reach", r.Reach},
+		{"seen", r.Seen},
 		{"shards", shardList(r.Shards)},
 		{"blobs", fmt.Sprint(r.Blobs)},
 		{"slivers", r.sliversText()},
@@ -279,6 +281,7 @@ type nodeStatusReport struct {
 	Shards   []int  `json:"shards"`
 	nodeState
 	AlertsFiring []alert.Cause `json:"alertsFiring"`
+	Seen         string        `json:"seen,omitempty"` // what monitors said of it lately
 }
 
 func absolute(path string) string {

@@ -172,16 +172,21 @@ func TestReceipts(t *testing.T) {
 	if ReceiptTree(all).Root() != tree.Root() {
 		t.Fatal("the order of receipts matters")
 	}
-	key := ReceiptKey(numbered(4), 1)
-	if err := merkle.Verify(tree.Root(), key, []byte{13}, tree.Prove(key)); err != nil {
+	node, of := numbered(4), func(list ...Receipt) error {
+		k := numbered(4)
+		return VerifyReceipts(tree.Root(), k, EncodeReceipts(list), tree.Prove(k[:]).Marshal())
+	}
+	if err := of(Receipt{node, 2, []byte{14}}, Receipt{node, 0, []byte{12}}, Receipt{node, 1, []byte{13}}); err != nil {
 		t.Error(err)
 	}
-	if err := merkle.Verify(tree.Root(), key, []byte{14}, tree.Prove(key)); err == nil {
+	if of(Receipt{node, 0, []byte{12}}, Receipt{node, 1, []byte{13}}) == nil {
+		t.Error("one receipt less is proven")
+	}
+	if of(Receipt{node, 0, []byte{12}}, Receipt{node, 1, []byte{13}}, Receipt{node, 2, []byte{15}}) == nil {
 		t.Error("another receipt is proven")
 	}
-	none := ReceiptKey(numbered(4), 3)
-	if err := merkle.Verify(tree.Root(), none, nil, tree.Prove(none)); err != nil {
-		t.Error(err)
+	if none := numbered(31); merkle.Verify(tree.Root(), none[:], nil, tree.Prove(none[:])) != nil {
+		t.Error("that a node has no receipts is not proven")
 	}
 	if ReceiptTree(nil).Root() != (merkle.Hash{}) {
 		t.Error("the root of no receipts is not zero")

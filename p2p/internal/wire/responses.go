@@ -95,7 +95,7 @@ func (m *NodeStatus) Validate(payload uint64) error {
 	if len(m.GetAddresses()) > MaxAddresses {
 		return fmt.Errorf("%d addresses: the limit is %d", len(m.GetAddresses()), MaxAddresses)
 	}
-	for _, s := range slices.Concat([]string{m.GetVersion(), m.GetState(), m.GetLedger(), m.GetRefuses(), m.GetReach()}, m.GetIncidents(), m.GetAddresses()) {
+	for _, s := range slices.Concat([]string{m.GetVersion(), m.GetState(), m.GetLedger(), m.GetRefuses(), m.GetReach(), m.GetSeen()}, m.GetIncidents(), m.GetAddresses()) {
 		if len(s) > MaxStatusText || !utf8.ValidString(s) {
 			return fmt.Errorf("text of %d bytes: want at most %d of UTF-8", len(s), MaxStatusText)
 		}

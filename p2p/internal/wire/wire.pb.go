@@ -1769,7 +1769,9 @@ type NodeStatus struct {
 	// Blobs that the node learned to be encoded wrongly since its start. It keeps nothing of them.
 	Invalid uint64 `protobuf:"varint,70,opt,name=invalid,proto3" json:"invalid,omitempty"`
 	// How others reach the node, for people.
-	Reach         string `protobuf:"bytes,80,opt,name=reach,proto3" json:"reach,omitempty"`
+	Reach string `protobuf:"bytes,80,opt,name=reach,proto3" json:"reach,omitempty"`
+	// What monitors said lately of the node, as it heard, for people. Only its operator is told.
+	Seen          string `protobuf:"bytes,85,opt,name=seen,proto3" json:"seen,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1961,6 +1963,13 @@ func (x *NodeStatus) GetInvalid() uint64 {
 func (x *NodeStatus) GetReach() string {
 	if x != nil {
 		return x.Reach
+	}
+	return ""
+}
+
+func (x *NodeStatus) GetSeen() string {
+	if x != nil {
+		return x.Seen
 	}
 	return ""
 }
@@ -2272,7 +2281,7 @@ const file_wire_proto_rawDesc = "" +
 	"\n" +
 	"BlobStatus\x12\x1a\n" +
 	"\bmetadata\x18\x01 \x01(\bR\bmetadata\x12 \n" +
-	"\vcertificate\x18\x02 \x01(\rR\vcertificate\"\xb8\x05\n" +
+	"\vcertificate\x18\x02 \x01(\rR\vcertificate\"\xcc\x05\n" +
 	"\n" +
 	"NodeStatus\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x14\n" +
@@ -2300,7 +2309,8 @@ const file_wire_proto_rawDesc = "" +
 	"\x11repaired_per_hour\x187 \x01(\x04R\x0frepairedPerHour\x12.\n" +
 	"\x13repair_seconds_left\x188 \x01(\x04R\x11repairSecondsLeft\x12\x18\n" +
 	"\ainvalid\x18F \x01(\x04R\ainvalid\x12\x14\n" +
-	"\x05reach\x18P \x01(\tR\x05reach\";\n" +
+	"\x05reach\x18P \x01(\tR\x05reach\x12\x12\n" +
+	"\x04seen\x18U \x01(\tR\x04seen\";\n" +
 	"\x0fCertificatePage\x12\x14\n" +
 	"\x05sizes\x18\x01 \x03(\rR\x05sizes\x12\x12\n" +
 	"\x04more\x18\x02 \x01(\bR\x04more\"T\n" +
