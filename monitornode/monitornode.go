@@ -170,7 +170,7 @@ func (n *Node) listen() (err error) {
 		return nil
 	}
 	if n.metrics, err = net.Listen("tcp", n.cfg.Metrics); err != nil {
-		return err
+		return fmt.Errorf("metrics address %q: %w: want a free ADDRESS:PORT, such as 127.0.0.1:9188", n.cfg.Metrics, err)
 	}
 	n.closers = append(n.closers, closing(n.metrics))
 	return nil

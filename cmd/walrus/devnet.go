@@ -111,7 +111,8 @@ network. If its default port is taken, it uses another one, shown in the ready l
 an error. The gateway logs every request. With --pins a pin process runs, too; commands find it with --home D/pins.
 
 A monitor runs beside each node, and probes the others once something is stored. Rounds last six seconds for each node; with
---epoch 12m, five seconds. walrus monitor status --home D/node-0 shows one; --monitors 0 runs none.
+--epoch 12m, five seconds. walrus monitor status --home D/node-0 shows one; --monitors 0 runs none. "pins", "gateway" and
+"monitor.enabled" in node.yaml count only with walrus node run.
 
   walrus devnet up --dir D
   walrus --config D/client.yaml store README.md      # in another terminal

@@ -37,7 +37,7 @@ func (g *devnetGateway) add(flags *pflag.FlagSet) {
 	flags.StringVar(&g.metrics, "metrics-address", site.Metrics,
 		"`ADDRESS` and port for the gateway's Prometheus metrics, at /metrics; \"\" for none; a taken default is skipped")
 	flags.BoolVar(&g.pins, "pins", false, "run a pin process, too, with its home in the folder \"pins\" of the devnet")
-	flags.IntVar(&g.monitors, "monitors", -1, "`N`umber of nodes with a monitor beside them; -1 for all")
+	flags.IntVar(&g.monitors, "monitors", -1, "a monitor runs beside the first `N` nodes; -1 for all")
 	g.given = flags.Changed
 }
 
@@ -46,6 +46,9 @@ func (g *devnetGateway) apply(gw *compose.Gateway) error {
 	site := &gw.Site
 	if g.maxBody < 1 || g.maxBody > 1<<40 {
 		return usagef("--max-body-size %d: must be 1 to %d KiB", g.maxBody, int64(1)<<40)
+	}
+	if g.monitors < -1 {
+		return usagef("--monitors %d: must be a number of nodes, or -1 for all", g.monitors)
 	}
 	site.API.Store.MaxBody, site.API.Store.MaxQuiltBody = g.maxBody<<10, g.maxBody<<10
 	site.Metrics, site.MetricsIfFree = g.metrics, !g.given("metrics-address")

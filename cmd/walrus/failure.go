@@ -18,6 +18,7 @@ import (
 	"walrus/client"
 	"walrus/config"
 	"walrus/ledger/wallet"
+	"walrus/monitornode"
 	"walrus/pin"
 	"walrus/pinapi"
 )
@@ -156,6 +157,8 @@ func hint(err error, code int, command string) string {
 		return "remove pins with walrus pin rm, or run walrus pin run with a larger --limit"
 	case errors.Is(err, pinapi.ErrNotRunning):
 		return "start the pin process with walrus pin run"
+	case errors.Is(err, monitornode.ErrNotRunning):
+		return "start it with walrus monitor run; for one beside a node, set monitor.enabled in its node.yaml and start the node"
 	case errors.Is(err, errUnhealthy):
 		return "the field \"why\" of each node names its problem"
 	case errors.Is(err, config.ErrDevnetExists):

@@ -20,9 +20,9 @@ func healthCommand(a *app) *cobra.Command {
 node serves and holds all slivers that it owes, and monitors saw none fail in their last round. Otherwise it is 1, and the
 last column gives the problem. "seen" is what monitors saw: the outcome of the last round (ok, slow, missing, wrong, timeout
 or unreachable) and the scores for durability, reachability and speed, 0 to 100. What a node says of itself does not count
-there. "-" means that nodes with f+1 shards have heard nothing of it lately: without monitors the nodes' own words decide. "owed" counts the slivers that a node still has to repair. "invalid"
-counts the blobs that a node learned to be encoded wrongly by their writers since its start: it keeps nothing of them, and
-that is no fault of the node.
+there. "-" means that nodes with f+1 shards have heard nothing of it lately: without monitors the nodes' own words decide.
+"owed" counts the slivers that a node still has to repair. "invalid" counts the blobs that a node learned to be encoded
+wrongly by their writers since its start: it keeps nothing of them, and that is no fault of the node.
 
   walrus health
   until walrus health; do sleep 1; done

@@ -332,7 +332,7 @@ func monitorBondsCommand(a monitorApp) *cobra.Command {
 		Use:   "bonds",
 		Short: "list the bonds of all monitors",
 		Long: `List the bonds of all monitors, as proven by the ledger: one answer proves that none is missing. COUNTS is the part that gives
-weight in this epoch: additions count from the next one on, bonds that were given up no more from the next one on.
+weight in this epoch: additions count from the next epoch on; a bond that was given up counts until this epoch ends.
 
 --json prints {"epoch","bonds":[{"monitor","account","amountFrost","addedFrost","sinceEpoch","untilEpoch","returnEpoch",
 "countsFrost"}]}. "untilEpoch" and "returnEpoch" are there after walrus monitor unbond.`,

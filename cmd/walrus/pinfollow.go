@@ -45,6 +45,9 @@ when the pin process starts again, so end the following first.
 			if len(args) == 0 && len(f.attribute) == 0 && (f.remove || f.name != "" || len(f.meta) > 0) {
 				return usagef("%s: give ADDRESS, or --attribute KEY=VALUE for the blobs of everybody", c.CommandPath())
 			}
+			if _, empty := f.attribute[""]; empty {
+				return usagef("--attribute %q: the key is empty: want KEY=VALUE, such as keep=yes", "="+f.attribute[""])
+			}
 			return a.pinFollow(c.Context(), &f, args)
 		},
 	}
