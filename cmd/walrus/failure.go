@@ -61,8 +61,9 @@ func (a *terminal) fail(ctx context.Context, command string, err error) int {
 	if told == nil {
 		tell(a.stderr, text)
 	}
-	if !interrupted(ctx, err) && !errors.Is(err, errUnhealthy) && !saysHow.MatchString(text) {
-		tell(a.stderr, "hint: "+hint(err, code, command))
+	h := hint(err, code, command)
+	if h != lastHint && !interrupted(ctx, err) && !errors.Is(err, errUnhealthy) && !saysHow.MatchString(text) {
+		tell(a.stderr, "hint: "+h)
 	}
 	return code
 }
@@ -136,6 +137,9 @@ var fileHints = []struct {
 	{syscall.EADDRINUSE, "stop the process that uses the address, or choose another address"},
 }
 
+// lastHint is for errors about which nothing better is known. People are spared it.
+const lastHint = "run it again with --log-level debug for details"
+
 // hint returns short advice for an error.
 func hint(err error, code int, command string) string {
 	var changed *changedError
@@ -191,7 +195,7 @@ func hint(err error, code int, command string) string {
 			return h.hint
 		}
 	}
-	return "run it again with --log-level debug for details"
+	return lastHint
 }
 
 // warn prints a warning. With --json it is kept until the end, because stderr then holds one object.
