@@ -149,7 +149,7 @@ func receiptsOf(t *testing.T, e *probe.Evidence) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := []byte{1, 0, 0, 1, 0, byte(len(raw)), byte(len(raw) >> 8), byte(len(raw) >> 16), 0}
+	b := []byte{1, 0, 0, 0, 0, 1, 0, byte(len(raw)), byte(len(raw) >> 8), byte(len(raw) >> 16), 0}
 	return append(b, raw...)
 }
 
