@@ -52,6 +52,7 @@ type cluster struct {
 	nodes   []*clusterNode
 	beat    time.Duration // longest pause between blocks
 	slow    bool          // all clocks are behind the genesis, and nobody waits for it
+	logFile int64         // of the write-ahead log, in bytes; 0: as in real networks
 }
 
 // clusterNode holds the parts of a node that outlive its runs.
@@ -150,6 +151,9 @@ func (c *cluster) start(i int) *clusterNode {
 		begun := *c.doc
 		begun.GenesisTime = time.Now()
 		n.cfg.doc = &begun
+	}
+	if c.logFile > 0 {
+		n.wal.file = c.logFile // before there is a block
 	}
 	go func() { n.ended <- n.run(ctx) }()
 	return n

@@ -23,6 +23,7 @@ func TestLogIsBounded(t *testing.T) {
 		const file = 64 << 10
 		c := newCluster(t, equal(1)...)
 		defer c.stopAll()
+		c.logFile = file
 		n := c.nodes[0]
 		said := &warnings{}
 		n.log = slog.New(said)
@@ -30,7 +31,6 @@ func TestLogIsBounded(t *testing.T) {
 		sent := 0
 		for range 3 {
 			c.start(0)
-			n.wal.file = file // before there is a block
 			<-n.caughtUp
 			for range 40 {
 				c.submit(0, fmt.Sprintf("tx %d %s", sent, strings.Repeat("x", 20_000)))
