@@ -31,7 +31,7 @@ import (
 	"walrus/store"
 )
 
-// alertLimit bounds the wait for an alert. A minute is promised, and takes a second or two; this machine may be very busy.
+// alertLimit bounds the wait for an alert. A minute is promised, and it takes seconds; a test machine may be very busy.
 const alertLimit = 4 * time.Minute
 
 // hookSecret stands in the address of the webhook, and must be nowhere else.
