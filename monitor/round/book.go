@@ -11,6 +11,9 @@ import (
 const (
 	// SilenceTime: a monitor that contradicted itself does not count for so long from the beginning of that round.
 	SilenceTime = 30 * 24 * time.Hour
+	// LongerSilence: a further contradiction of a silenced monitor counts only if it prolongs the silence by so much, so
+	// that a monitor which contradicts itself in every round makes others keep and pass on some 30 proofs, not thousands.
+	LongerSilence = 24 * time.Hour
 	// MaxStrangers bounds the monitors without weight whose attestations of a round are passed on, all together.
 	MaxStrangers = 32
 	// MaxStrangerChecks bounds the signatures of monitors without weight that are verified for a round.
@@ -254,7 +257,8 @@ func (b *Book) equivocation(now time.Time, e *Equivocation) Decision {
 	if b.weights[monitor] == 0 {
 		return ignore(fmt.Errorf("contradiction of %s: %w", monitor, ErrUnknown))
 	}
-	if until, _ := b.Silent(monitor, now); !until.Before(Start(e.First.Round, b.length).Add(SilenceTime)) {
+	until := Start(e.First.Round, b.length).Add(SilenceTime)
+	if known, silent := b.Silent(monitor, now); silent && until.Before(known.Add(LongerSilence)) {
 		return ignore(fmt.Errorf("contradiction of %s: %w", monitor, ErrRepeated))
 	}
 	if err := e.Verify(b.network); err != nil {
@@ -278,7 +282,7 @@ func (b *Book) rebuttal(now time.Time, r *Rebuttal) Decision {
 	}
 	s := b.sheet(r.Round)
 	accusation := s.attested[r.Accuser]
-	if b.receipt == nil || accusation == nil || accusation.Epoch != r.Epoch || !accusation.Counts() ||
+	if b.receipt == nil || accusation == nil || b.weights[r.Accuser] == 0 || accusation.Epoch != r.Epoch || !accusation.Counts() ||
 		!accusation.Results[at].Outcome.Silent() {
 		return ignore(fmt.Errorf("rebuttal for %s in round %d: %w", r.Node, r.Round, ErrRebuttal))
 	}
