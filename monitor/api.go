@@ -8,6 +8,7 @@ import (
 
 	"walrus/monitor/round"
 	"walrus/monitor/score"
+	"walrus/probe"
 	"walrus/shards"
 )
 
@@ -217,6 +218,7 @@ type Event struct {
 	Weight  float64 // of Monitor, its part of the whole weight
 	// Outcome of this node by Monitor, or by all if Monitor is empty; NotAsked if nobody with weight said anything.
 	Outcome round.Outcome
-	// Evidence was put here by Monitor and convicts this node; it is kept. nil without any.
+	// Evidence was put here by Monitor and convicts this node; Proof is it. It is kept if there is room. nil without any.
 	Evidence *EvidenceInfo
+	Proof    *probe.Evidence
 }

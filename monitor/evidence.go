@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -340,7 +341,7 @@ func (b backend) PutFault(_ context.Context, from peer.ID, raw []byte) error {
 	if info.Verdict == string(probe.KindWrong) {
 		outcome = round.Wrong
 	}
-	event := Event{Round: number, Start: b.w.start(number), Monitor: from, Outcome: outcome, Evidence: &info}
+	event := Event{Round: number, Start: b.w.start(number), Monitor: from, Outcome: outcome, Evidence: &info, Proof: e}
 	if v := b.w.current(); v != nil {
 		if k, err := round.KeyOf(from); err == nil {
 			event.Weight = v.share(k)
@@ -364,7 +365,7 @@ func (b backend) Relay(ctx context.Context, from peer.ID, number uint64, accuser
 // fetchesPerStep bounds the monitors asked for evidence in one step.
 const fetchesPerStep = 8
 
-// fetchTime bounds one of these questions.
+// fetchTime bounds these questions, which go out together; half of a round does, too.
 const fetchTime = 10 * time.Second
 
 // collect fetches the evidence behind attestations that convict others, and keeps it.
@@ -379,43 +380,49 @@ func (w *Watch) collect(ctx context.Context) {
 	}
 	var list []accusation
 	w.mu.Lock()
-	for number, r := range w.recent {
-		for k, a := range r.attested {
-			v := w.views[a.Epoch]
-			if k == w.self || v == nil || r.asked[k] {
-				continue
-			}
-			for i, res := range a.Results {
-				if res.Outcome.Convicts() && len(list) < fetchesPerStep {
-					list = append(list, accusation{k.Peer(), v.com.Members()[i].Node, number, a.Receipts})
-					if r.asked == nil {
-						r.asked = map[round.Key]bool{}
+	for _, weighs := range []bool{true, false} { // strangers come last: there may be any number of them
+		for number, r := range w.recent {
+			for k, a := range r.attested {
+				v := w.views[a.Epoch]
+				if k == w.self || v == nil || r.asked[k] || v.weights[k] > 0 != weighs {
+					continue
+				}
+				for i, res := range a.Results {
+					if res.Outcome.Convicts() && len(list) < fetchesPerStep {
+						list = append(list, accusation{k.Peer(), v.com.Members()[i].Node, number, a.Receipts})
+						if r.asked == nil {
+							r.asked = map[round.Key]bool{}
+						}
+						r.asked[k] = true
 					}
-					r.asked[k] = true
 				}
 			}
 		}
 	}
 	w.mu.Unlock()
-	for _, a := range list {
-		short, cancel := context.WithTimeout(ctx, fetchTime)
-		raw, err := w.cfg.Ask(short, a.monitor, a.number, a.node)
-		cancel()
-		if err != nil {
-			continue // its word counts without it, and another monitor may have some
-		}
-		shown, err := ParseReceipts(raw)
-		if err != nil {
-			continue
-		}
-		if err := shown.Verify(a.node, a.root); err != nil {
-			unproven(w, a.monitor, a.number, err)
-		}
-		for _, e := range shown.Evidence { // it convicts by itself, whoever shows it
-			if e.Receipts[0].Node == a.node {
-				_, _, _ = w.keepEvidence(e, a.monitor, a.number) // what convicts nobody is not kept
+	ctx, cancel := context.WithTimeout(ctx, min(fetchTime, w.length/2))
+	defer cancel()
+	var all sync.WaitGroup
+	defer all.Wait()
+	for _, a := range list { // at the same time: who does not answer holds up the folding of rounds once, not each time
+		all.Go(func() {
+			raw, err := w.cfg.Ask(ctx, a.monitor, a.number, a.node)
+			if err != nil {
+				return // its word counts without it, and another monitor may have some
 			}
-		}
+			shown, err := ParseReceipts(raw)
+			if err != nil {
+				return
+			}
+			if err := shown.Verify(a.node, a.root); err != nil {
+				unproven(w, a.monitor, a.number, err)
+			}
+			for _, e := range shown.Evidence { // it convicts by itself, whoever shows it
+				if e.Receipts[0].Node == a.node {
+					_, _, _ = w.keepEvidence(e, a.monitor, a.number) // what convicts nobody is not kept
+				}
+			}
+		})
 	}
 }
 

@@ -160,10 +160,9 @@ func (w *Watch) foldOne(number uint64) (events []Event) {
 	delete(w.recent, number)
 	of, verdicts := w.verdicts(r)
 	for k, a := range r.attested {
-		if id := k.Peer().String(); len(w.state.Last) < maxLast || w.state.Last[id].Round > 0 {
-			w.state.Last[id] = lastSeen{number, !a.Counts()}
-		}
+		w.state.Last[k.Peer().String()] = lastSeen{number, !a.Counts()}
 	}
+	w.forgetLast()
 	if len(r.attested) == 0 { // the next one that has some makes up for it
 		return nil
 	}

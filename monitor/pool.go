@@ -28,8 +28,8 @@ const (
 	// grace: a blob is asked for no earlier than so long after it was seen here first, so that the nodes had time to get
 	// what they owe.
 	grace = time.Minute
-	// findTime bounds one question while blobs are looked for.
-	findTime = 10 * time.Second
+	// findTime bounds one question while blobs are looked for, and so does a part of the round, see pool.patience.
+	findTime, findParts = 10 * time.Second, 16
 )
 
 // known is a certified blob.
@@ -93,6 +93,9 @@ func (p *pool) size() int {
 	return len(p.blobs)
 }
 
+// patience bounds one question, so that nodes that do not answer leave time for probes in a short round, too.
+func (p *pool) patience() time.Duration { return min(findTime, p.watch.length/findParts) }
+
 // choose finds blobs and returns up to limit of them with their metadata, drawn by bytes. They are certified now, by
 // the ledger's proof.
 func (p *pool) choose(ctx context.Context, v *view, limit int) ([]*known, error) {
@@ -154,7 +157,7 @@ func (p *pool) find(ctx context.Context, v *view, limit int) error {
 	members := v.com.Members()
 	var errs []error
 	for asked, at := 0, mrand.Perm(len(members)); asked < min(nodesAsked, len(at), limit); asked++ {
-		short, cancel := context.WithTimeout(ctx, findTime)
+		short, cancel := context.WithTimeout(ctx, p.patience())
 		err := p.page(short, v, at[asked], min(pageSize, limit))
 		cancel()
 		errs = append(errs, err)
@@ -261,7 +264,7 @@ func (p *pool) metadata(ctx context.Context, v *view, id shards.BlobID) (*shards
 const metadataTries = 4
 
 func (p *pool) metadataFrom(ctx context.Context, v *view, member int, id shards.BlobID) (*shards.Metadata, error) {
-	ctx, cancel := context.WithTimeout(ctx, findTime)
+	ctx, cancel := context.WithTimeout(ctx, p.patience())
 	defer cancel()
 	to, params := v.com.Members()[member].Node, v.com.Params()
 	if err := p.swarm.Connect(ctx, to); err != nil {

@@ -56,6 +56,8 @@ const (
 	probesAtOnce = 64
 	// answerBy: answers are awaited until this part of the next round has passed, in percent.
 	answerBy = 40
+	// chooseBy: blobs are chosen until this part of the round has passed, in percent. Those that were found by then do.
+	chooseBy = 50
 )
 
 // Prober makes the rounds of one monitor.
@@ -174,7 +176,9 @@ func (p *Prober) round(ctx context.Context, number uint64) error {
 	if v.weights[p.self] == 0 { // there may be any number of its kind
 		limit, questions = round.StrangerBlobs, round.StrangerQuestions
 	}
-	blobs, err := p.pool.choose(asking, v, limit)
+	choosing, chosen := context.WithDeadline(ctx, until(chooseBy))
+	defer chosen()
+	blobs, err := p.pool.choose(choosing, v, limit)
 	if err != nil {
 		return err
 	}

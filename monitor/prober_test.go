@@ -41,6 +41,7 @@ type fleet struct {
 	meta    *shards.Metadata
 	symbols map[shards.Axis][][]shards.Symbol // by sliver and target
 	conduct []conduct                         // by member
+	swarm   Swarm                             // for play; nil: the fleet itself
 
 	mu  sync.Mutex
 	put map[peer.ID][]*probe.Evidence // guarded by mu: what nodes were given
@@ -182,7 +183,11 @@ func (f *fleet) play(t *testing.T, w *Watch, rounds int) (p *Prober, published [
 		published = append(published, a)
 		return err
 	}
-	p, err := NewProber(w, ProberConfig{Key: f.c.keys[0], Swarm: f, Logger: quiet})
+	swarm := f.swarm
+	if swarm == nil {
+		swarm = f
+	}
+	p, err := NewProber(w, ProberConfig{Key: f.c.keys[0], Swarm: swarm, Logger: quiet})
 	if err != nil {
 		t.Fatal(err)
 	}

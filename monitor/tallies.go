@@ -65,8 +65,9 @@ func (s *state) spend(kind byte, day uint32, n int, most int64) bool {
 	return true
 }
 
-// maxLast bounds the monitors remembered with their last rounds.
-const maxLast = 4096
+// maxLast bounds the monitors remembered with their last rounds, and maxLastStrangers those of them without weight:
+// anybody makes any number of their keys, and all of them are written after each round.
+const maxLast, maxLastStrangers = 4096, 2 * round.MaxStrangers
 
 func (t *tallies) recentOf(number uint64) *recent {
 	r := t.recent[number]
@@ -172,4 +173,31 @@ func (t *tallies) newest(current uint64) (list []uint64) {
 	}
 	slices.SortFunc(list, func(a, b uint64) int { return cmp.Compare(b, a) })
 	return list
+}
+
+// forgetLast removes, of too many monitors, those that attested the earliest: of those without weight a few remain.
+func (t *tallies) forgetLast() {
+	var strangers, all []string
+	weighs := map[string]bool{}
+	for k := range t.view.weights {
+		weighs[k.Peer().String()] = true
+	}
+	for id := range t.state.Last {
+		all = append(all, id)
+		if !weighs[id] {
+			strangers = append(strangers, id)
+		}
+	}
+	early := func(a, b string) int {
+		return cmp.Or(cmp.Compare(t.state.Last[a].Round, t.state.Last[b].Round), cmp.Compare(a, b))
+	}
+	slices.SortFunc(strangers, early)
+	for _, id := range strangers[:max(len(strangers)-maxLastStrangers, 0)] {
+		delete(t.state.Last, id)
+	}
+	all = slices.DeleteFunc(all, func(id string) bool { return t.state.Last[id].Round == 0 })
+	slices.SortFunc(all, early)
+	for _, id := range all[:max(len(all)-maxLast, 0)] {
+		delete(t.state.Last, id)
+	}
 }

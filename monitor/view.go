@@ -32,6 +32,9 @@ func newView(epoch uint32, all certs.Committees, bonds ledger.Bonds, network fun
 	v := &view{epoch: epoch, com: com, nodes: keysOf(com), weights: map[round.Key]uint64{}, kinds: map[round.Key]Kind{}}
 	var members []score.Member
 	for i, k := range v.nodes {
+		if k == (round.Key{}) {
+			continue // anybody can sign for the key of zeros: it is a point of small order
+		}
 		members = append(members, score.Member{Key: k, Shards: len(com.Members()[i].Shards)})
 		v.kinds[k] = Member
 	}

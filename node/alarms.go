@@ -12,6 +12,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"walrus/alert"
+	"walrus/certs"
 	"walrus/monitor"
 	"walrus/node/keeper"
 	"walrus/probe"
@@ -77,8 +78,8 @@ type examiner interface {
 // alarmParts has the other parts of the node that alarms uses.
 type alarmParts struct {
 	self     peer.ID
+	network  certs.NetworkID
 	height   func() uint64
-	watch    *monitor.Watch // nil: none
 	receipts func(ctx context.Context, monitor peer.ID, round uint64, node peer.ID) ([]byte, error)
 }
 
@@ -207,12 +208,8 @@ func (a *alarms) ripe(now time.Time) (list []alert.Fact) {
 // event processes what the Watch saw.
 func (a *alarms) event(ctx context.Context, wg *sync.WaitGroup, e monitor.Event) {
 	switch {
-	case e.Evidence != nil:
-		evidence, err := a.parts.watch.EvidenceFile(e.Evidence.ID)
-		if err == nil {
-			err = a.judge(ctx, wg, evidence, e.Monitor)
-		}
-		if err != nil {
+	case e.Proof != nil:
+		if err := a.judge(ctx, wg, e.Proof, e.Monitor); err != nil {
 			a.log.Warn("evidence against this node cannot be read", "monitor", e.Monitor.String(), "err", err)
 		}
 	case e.Monitor == "":
@@ -259,7 +256,7 @@ func (a *alarms) fetch(ctx context.Context, wg *sync.WaitGroup, e monitor.Event)
 			return
 		}
 		for _, evidence := range shown.Evidence { // it convicts by itself: no proof from the attestation is needed
-			if v, err := probe.Judge(evidence); err == nil && v.Node == a.parts.self {
+			if v, err := probe.Judge(evidence); err == nil && v.Node == a.parts.self && v.Network == a.parts.network {
 				a.queue(proof{evidence, v, e.Monitor})
 			}
 		}
@@ -289,7 +286,7 @@ func (a *alarms) convicted(ctx context.Context, wg *sync.WaitGroup, p proof) {
 	v := &p.verdict
 	found := a.examine(ctx, wg, keeper.Sliver{Blob: v.Blob, Axis: v.Axis, Index: v.Sliver})
 	old := v.Height+oldEvidence < a.parts.height()
-	if found == keeper.NotOwed || old && found == keeper.Sound {
+	if found == keeper.NotOwed || old && (found == keeper.Sound || found == "") {
 		a.log.Info("a monitor gave evidence of a fault that is over", "monitor", p.monitor.String(), "blob", v.Blob.String())
 		return
 	}

@@ -263,3 +263,38 @@ func TestAlarmsDoNotBlock(t *testing.T) {
 		t.Errorf("%d wait, %d were dropped", len(a.facts), a.dropped.Load())
 	}
 }
+
+// TestAlarmsOldUnexamined: old evidence of a sliver that cannot be examined now, and evidence of another network, make
+// no alert.
+func TestAlarmsOldUnexamined(t *testing.T) {
+	answers := make(chan []byte, 10)
+	w := newWatchman(t, func() ([]byte, error) { return <-answers, nil })
+	w.stock.set("", false) // as after an error
+	elsewhere := refusal(t, w.key, w.id, 99_000)
+	r := &elsewhere.Receipts[0]
+	r.Question.Network[0]++
+	r.Signature = probe.Refuse(w.key, &r.Question, probe.Missing, 4)
+	answers <- receiptsOf(t, refusal(t, w.key, w.id, 1000))
+	answers <- receiptsOf(t, elsewhere)
+	for n := range uint64(2) {
+		w.tell(monitor.Event{Round: n, Monitor: w.id, Outcome: round.Missing})
+		for len(answers) > 1-int(n) {
+			pause.For(t.Context(), time.Millisecond)
+		}
+	}
+	w.lost(keeper.Loss{Sliver: keeper.Sliver{Blob: shards.BlobID{6}, Index: 1}, Corrupt: true}) // later than the rest
+	if a := w.next(); a.BlobID != (shards.BlobID{6}).String() {
+		t.Errorf("%+v", a)
+	}
+}
+
+// TestAlarmsGiven: evidence that a monitor gave to the node makes an alert, whether or not there was room to keep it.
+func TestAlarmsGiven(t *testing.T) {
+	w := newWatchman(t, nil)
+	w.stock.set(keeper.Gone, false)
+	w.tell(monitor.Event{Round: 7, Monitor: w.id, Outcome: round.Missing, Evidence: &monitor.EvidenceInfo{ID: "not kept"},
+		Proof: refusal(t, w.key, w.id, 99_000)})
+	if a := w.next(); a.Cause != alert.Missing || a.BlobID != (shards.BlobID{5}).String() {
+		t.Errorf("%+v", a)
+	}
+}

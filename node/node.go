@@ -124,7 +124,7 @@ func (n *Node) open(committees certs.Committees, open OpenLedger) (err error) {
 	}
 	n.alarms.keeper = n.keeper
 	n.alarms.parts = alarmParts{
-		self: n.host.ID(), watch: n.watch, receipts: p2p.RoundsOf(n.host).Receipts,
+		self: n.host.ID(), network: n.cfg.Genesis.NetworkID(), receipts: p2p.RoundsOf(n.host).Receipts,
 		height: func() uint64 { _, height := n.ledger.State(); return height },
 	}
 	return nil
