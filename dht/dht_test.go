@@ -315,7 +315,7 @@ func TestRestartedBootstrapIsDialledAgain(t *testing.T) {
 		t.Skipf("the port was taken meanwhile: %v", err)
 	}
 	defer h.Close()
-	if !second.round(ctx) {
+	if !second.round(ctx) && !second.connected(first.host.ID()) { // connected: its own rounds were faster
 		t.Fatal("the bootstrap peer was not dialled again")
 	}
 }

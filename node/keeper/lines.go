@@ -3,6 +3,7 @@ package keeper
 import (
 	"container/list"
 	"sync"
+	"time"
 
 	"walrus/shards"
 	"walrus/store"
@@ -13,6 +14,9 @@ const (
 	lineCache = 16 << 20
 	// wholeLine: a line whose expansion has at most this many bytes is kept whole. Of a longer one, the proofs are.
 	wholeLine = 4 << 20
+	// lineLife bounds the time for which a line is answered from memory: a repair asks for all of its symbols at once.
+	// Later, whoever asks learns whether the disk still has them.
+	lineLife = 10 * time.Second
 	// leafCache bounds the hashes of symbols that are kept of slivers verified lately, in bytes. A blob needs 64·n for
 	// each of our shards: 640 KiB with 10 of 1000 shards.
 	leafCache = 32 << 20
@@ -29,7 +33,9 @@ type line struct {
 }
 
 func newLines() *cached[*line] {
-	return newCached(lineCache, func(l *line) int64 { return l.bytes }, func(l *line) *int { return &l.uses })
+	k := newCached(lineCache, func(l *line) int64 { return l.bytes }, func(l *line) *int { return &l.uses })
+	k.life = lineLife
+	return k
 }
 
 // leaves has the hashes of the n symbols of each sliver's expansion.
@@ -42,9 +48,10 @@ func newLeaves() *leaves {
 // cached keeps what was computed of slivers, within a bound on memory: what was not used for the longest time goes
 // first.
 type cached[V any] struct {
-	limit int64         // constant, as are the next two
+	limit int64         // constant, as are the next three
 	size  func(V) int64 // in bytes
 	uses  func(V) *int  // where the uses under way are counted; nil: they are not
+	life  time.Duration // a value is used for so long; 0: for ever
 
 	mu    sync.Mutex
 	byRef map[store.Ref]*list.Element // guarded by mu, as are all others
@@ -53,8 +60,9 @@ type cached[V any] struct {
 }
 
 type cachedValue[V any] struct {
-	ref store.Ref
-	val V
+	ref  store.Ref
+	val  V
+	kept time.Time
 }
 
 func newCached[V any](limit int64, size func(V) int64, uses func(V) *int) *cached[V] {
@@ -66,7 +74,7 @@ func (k *cached[V]) get(ref store.Ref) (v V) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	e := k.byRef[ref]
-	if e == nil {
+	if e == nil || k.old(e) {
 		return v
 	}
 	k.order.MoveToFront(e)
@@ -95,20 +103,29 @@ func (k *cached[V]) put(ref store.Ref, v V) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.use(v, 1)
-	if k.byRef[ref] != nil {
-		return // another request was faster
+	if e := k.byRef[ref]; e != nil {
+		if !k.old(e) || k.used(e) {
+			return // another request was faster, or still sends what it had
+		}
+		k.remove(e)
 	}
 	for e := k.order.Back(); e != nil && k.bytes+k.size(v) > k.limit; {
 		old := e
-		if e = e.Prev(); k.uses == nil || *k.uses(k.value(old).val) == 0 {
+		if e = e.Prev(); !k.used(old) {
 			k.remove(old)
 		}
 	}
 	if k.bytes+k.size(v) <= k.limit {
-		k.byRef[ref] = k.order.PushFront(cachedValue[V]{ref, v})
+		k.byRef[ref] = k.order.PushFront(cachedValue[V]{ref, v, time.Now()})
 		k.bytes += k.size(v)
 	}
 }
+
+// old reports whether e has been kept for longer than its life. k.mu is held.
+func (k *cached[V]) old(e *list.Element) bool { return k.life > 0 && time.Since(k.value(e).kept) >= k.life }
+
+// used reports whether uses of e are under way. k.mu is held.
+func (k *cached[V]) used(e *list.Element) bool { return k.uses != nil && *k.uses(k.value(e).val) > 0 }
 
 func (k *cached[V]) value(e *list.Element) cachedValue[V] {
 	return e.Value.(cachedValue[V]) //nolint:errcheck // all in the list are

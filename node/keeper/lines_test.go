@@ -2,6 +2,8 @@ package keeper
 
 import (
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"walrus/store"
 )
@@ -41,4 +43,36 @@ func TestLinesInUse(t *testing.T) {
 	if l.get(ref(30)) == nil || l.get(ref(2)) != nil || l.get(ref(3)) == nil {
 		t.Error("the line that was not used for the longest time was not replaced")
 	}
+}
+
+// TestLinesAge: after some seconds a line is read from the disk again, however often it is asked for. While it is still
+// being sent, the one read anew is not kept.
+func TestLinesAge(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, ref := newLines(), store.Ref{Blob: blob(1)}
+		old := &line{bytes: 1000}
+		l.put(ref, old)
+		for range 9 {
+			time.Sleep(lineLife / 10)
+			if l.get(ref) != old {
+				t.Fatal("a line is not kept")
+			}
+			l.done(old)
+		}
+		time.Sleep(lineLife / 10)
+		if l.get(ref) != nil {
+			t.Error("a line is answered from memory for ever")
+		}
+		second := &line{bytes: 1000}
+		l.put(ref, second)
+		l.done(second)
+		if l.get(ref) != nil || l.bytes != 1000 {
+			t.Errorf("a line in use was replaced: %d bytes", l.bytes)
+		}
+		l.done(old)
+		l.put(ref, second)
+		if l.get(ref) != second || l.bytes != 1000 {
+			t.Errorf("a line read anew is not kept: %d bytes", l.bytes)
+		}
+	})
 }
