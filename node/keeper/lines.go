@@ -122,7 +122,9 @@ func (k *cached[V]) put(ref store.Ref, v V) {
 }
 
 // old reports whether e has been kept for longer than its life. k.mu is held.
-func (k *cached[V]) old(e *list.Element) bool { return k.life > 0 && time.Since(k.value(e).kept) >= k.life }
+func (k *cached[V]) old(e *list.Element) bool {
+	return k.life > 0 && time.Since(k.value(e).kept) >= k.life
+}
 
 // used reports whether uses of e are under way. k.mu is held.
 func (k *cached[V]) used(e *list.Element) bool { return k.uses != nil && *k.uses(k.value(e).val) > 0 }
