@@ -87,9 +87,10 @@ func cometConfig(cfg *chainConfig) *config.Config {
 	c := config.DefaultConfig().SetRoot(cfg.dir)
 	c.RPC.ListenAddress, c.RPC.GRPCListenAddress, c.RPC.PprofListenAddress = "", "", "" // nothing listens
 	c.Instrumentation.Prometheus = false
-	c.TxIndex.Indexer = "null" // package app keeps its own index
-	c.StateSync.Enable = false // nodes join by our own snapshots
-	c.FilterPeers = true       // reject peers of CometBFT's network, should it run
+	c.TxIndex.Indexer = "null"            // package app keeps its own index
+	c.StateSync.Enable = false            // nodes join by our own snapshots
+	c.Storage.DiscardABCIResponses = true // package app keeps the results
+	c.FilterPeers = true                  // reject peers of CometBFT's network, should it run
 
 	c.P2P.ListenAddress, c.P2P.PexReactor = "tcp://127.0.0.1:0", false // must parse; never listened at
 	c.P2P.AddrBook = filepath.Join(cfg.dir, "unused")                  // never written

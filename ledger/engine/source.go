@@ -111,7 +111,8 @@ func (s source) include(ctx context.Context, c *chain, r ledger.Receipt) (*light
 	if r.Height+keptProofs > s.n.View().Height {
 		from = s.n.recent
 	}
-	b, err := from.of(ctx, c, int64(r.Height))
+	a, _ := s.n.state()
+	b, err := from.of(ctx, c, a, int64(r.Height))
 	if err != nil {
 		return nil, err
 	}

@@ -117,10 +117,14 @@ func (a *App) FinalizeBlock(_ context.Context, r *abci.RequestFinalizeBlock) (*a
 	root := b.outcome.Tree.Root()
 	response := &abci.ResponseFinalizeBlock{AppHash: root[:], TxResults: make([]*abci.ExecTxResult, len(b.txs))}
 	for i, result := range b.outcome.Results {
-		// All nodes must have the same Code and Data: put nothing here that depends on the node.
-		response.TxResults[i] = &abci.ExecTxResult{Code: uint32(result.Code), Data: result.Agreed()}
+		response.TxResults[i] = Agreed(result)
 	}
 	return response, nil
+}
+
+// Agreed returns the part of a result that all nodes have alike. The next header has the hash of all such parts.
+func Agreed(r ledger.Result) *abci.ExecTxResult {
+	return &abci.ExecTxResult{Code: uint32(r.Code), Data: r.Agreed()}
 }
 
 // Commit makes the decided block part of the ledger.
