@@ -63,10 +63,14 @@ type chain struct {
 }
 
 // genesisDoc translates the genesis for CometBFT: each voting member has as many votes as shards.
-func genesisDoc(chainID string, start time.Time, members []member) (*types.GenesisDoc, error) {
+func genesisDoc(chainID string, start time.Time, epoch time.Duration, members []member) (*types.GenesisDoc,
+	error) {
 	params := types.DefaultConsensusParams()
 	params.Block.MaxBytes = maxBlock
 	params.Evidence.MaxBytes = maxEvidence
+	// Evidence counts for the trust period, by time alone. CometBFT would keep the headers of its default, 100,000 blocks,
+	// and never remove them.
+	params.Evidence.MaxAgeNumBlocks, params.Evidence.MaxAgeDuration = 1, trustEpochs*epoch
 	doc := &types.GenesisDoc{ChainID: chainID, GenesisTime: start.UTC(), InitialHeight: 1, ConsensusParams: params}
 	for _, m := range members {
 		if !m.votes() {

@@ -4,6 +4,8 @@ import (
 	"crypto/rand"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -16,7 +18,6 @@ import (
 	"github.com/cometbft/cometbft/store"
 	"github.com/cometbft/cometbft/types"
 
-	"walrus/internal/badgerdisk"
 	"walrus/ledger/engine/badgerdb"
 )
 
@@ -40,6 +41,7 @@ func newIdle(t testing.TB, dir string, validators int) *idle {
 		doc.Validators = append(doc.Validators, types.GenesisValidator{Address: key.Address(), PubKey: key, Power: 10})
 	}
 	must(t, doc.ValidateAndComplete())
+	doc.ConsensusParams.Evidence.MaxAgeNumBlocks, doc.ConsensusParams.Evidence.MaxAgeDuration = 1, time.Hour
 	st, err := sm.MakeGenesisState(doc)
 	must(t, err)
 	db, err := badgerdb.Open(badgerdb.Options{Dir: dir, Logger: slog.New(slog.DiscardHandler)})
@@ -52,8 +54,10 @@ func newIdle(t testing.TB, dir string, validators int) *idle {
 	states, err := provide(&config.DBContext{ID: "state"})
 	must(t, err)
 	comet := cometConfig(&chainConfig{dir: dir, timing: DevnetTiming()})
-	return &idle{t, db, store.NewBlockStore(blocks),
-		sm.NewStore(states, sm.StoreOptions{DiscardABCIResponses: comet.Storage.DiscardABCIResponses}), st, new(types.Commit)}
+	options := sm.StoreOptions{DiscardABCIResponses: comet.Storage.DiscardABCIResponses}
+	s := &idle{t, db, store.NewBlockStore(blocks), sm.NewStore(states, options), st, new(types.Commit)}
+	must(t, s.states.Save(st))
+	return s
 }
 
 func must(t testing.TB, err error) {
@@ -169,20 +173,45 @@ func TestCommitsRead(t *testing.T) {
 	}
 }
 
-// BenchmarkIdle measures the disk space of idle blocks, for each validator set.
+// prune removes all blocks but the newest, as CometBFT does after each block.
+func (s *idle) prune(keep int64) {
+	s.t.Helper()
+	base, to := s.blocks.Base(), s.st.LastBlockHeight-keep
+	if to <= base {
+		return
+	}
+	_, evidence, err := s.blocks.PruneBlocks(to, s.st)
+	must(s.t, err)
+	must(s.t, s.states.PruneStates(base, to, evidence))
+}
+
+// BenchmarkIdle measures the disk space of idle blocks, kept all or the newest thousand, by the number of validators.
+// With pruning, disk-B is the space in all, which does not depend on the number of blocks.
 func BenchmarkIdle(b *testing.B) {
 	for _, validators := range []int{7, 100} {
-		b.Run(fmt.Sprint(validators), func(b *testing.B) {
-			dir := b.TempDir()
-			s := newIdle(b, dir, validators)
-			for b.Loop() {
-				s.beat()
-			}
-			must(b, s.db.Close())
-			used, err := badgerdisk.Used(dir)
-			must(b, err)
-			b.ReportMetric(float64(used)/float64(b.N), "disk-B/op")
-		})
+		for _, keep := range []int64{0, 1000} {
+			b.Run(fmt.Sprintf("validators=%d/keep=%d", validators, keep), func(b *testing.B) {
+				dir := b.TempDir()
+				s := newIdle(b, dir, validators)
+				for b.Loop() {
+					s.beat()
+					if keep > 0 {
+						s.prune(keep)
+					}
+				}
+				must(b, s.db.Close())
+				used := 0
+				tables, err := filepath.Glob(filepath.Join(dir, "*.sst"))
+				must(b, err)
+				for _, name := range tables {
+					info, err := os.Stat(name)
+					must(b, err)
+					used += int(info.Size())
+				}
+				b.ReportMetric(float64(used)/float64(b.N), "disk-B/op")
+				b.ReportMetric(float64(used), "disk-B")
+			})
+		}
 	}
 }
 

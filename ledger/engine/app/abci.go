@@ -142,8 +142,8 @@ func (a *App) Commit(context.Context, *abci.RequestCommit) (*abci.ResponseCommit
 		return nil, a.fail(err)
 	}
 	response := new(abci.ResponseCommit)
-	if a.cfg.Keep > 0 && b.height > a.cfg.Keep {
-		response.RetainHeight = int64(b.height - a.cfg.Keep)
+	if a.cfg.Keep.Time > 0 {
+		response.RetainHeight = int64(a.kept.Load())
 	}
 	return response, nil
 }
