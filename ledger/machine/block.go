@@ -2,6 +2,7 @@ package machine
 
 import (
 	"fmt"
+	"sync/atomic"
 
 	"walrus/certs"
 	"walrus/ledger"
@@ -15,6 +16,8 @@ type block struct {
 	committees certs.Committees
 	params     ledger.Params
 	encoding   shards.Params
+	strict     bool        // the block is only proposed: see Check
+	wasted     atomic.Bool // a transaction turned out to have no effect
 
 	// Constant while transactions run.
 	epoch      ledger.EpochInfo

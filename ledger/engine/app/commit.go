@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
+	"time"
 
 	"walrus/ledger"
 	"walrus/ledger/engine/badgerdb"
@@ -30,27 +31,31 @@ func (a *App) workers() int {
 }
 
 func (a *App) options() machine.Options {
-	return machine.Options{Workers: a.workers(), Verified: a.known.tx, Certificates: a.known}
+	return machine.Options{Workers: a.workers(), Verified: a.known.tx, Learned: a.known.learned, Certificates: a.known}
 }
 
+// rules runs a block on a state, or for State.Check refuses it.
+type rules func(machine.State, machine.Block, machine.Options) (*machine.Outcome, error)
+
 // run runs a block on the newest view. It writes nothing.
-func (a *App) run(hash []byte, height uint64, time int64, raw [][]byte, txs []decoded) (*block, error) {
+func (a *App) run(by rules, hash []byte, height int64, at time.Time, raw [][]byte) (*block, error) {
 	v := a.View()
-	if height != v.Height+1 {
+	if uint64(height) != v.Height+1 {
 		return nil, fmt.Errorf("run block %d: the ledger is at height %d", height, v.Height)
 	}
-	b := &block{hash: bytes.Clone(hash), height: height, time: time, txs: txs,
+	b := &block{hash: bytes.Clone(hash), height: uint64(height), time: at.UnixNano(),
 		reads: &reads{view: v, seen: make(map[string][]byte)}}
 	state := a.state(v)
 	state.Values = b.reads
 	var err error
-	b.outcome, err = state.Apply(machine.Block{Height: height, Time: time, Txs: raw}, a.options())
+	b.outcome, err = by(state, machine.Block{Height: b.height, Time: b.time, Txs: raw}, a.options())
 	if err != nil {
 		return nil, err
 	}
 	if len(b.outcome.Results) != len(raw) {
 		return nil, fmt.Errorf("run block %d: %d results for %d transactions", height, len(b.outcome.Results), len(raw))
 	}
+	b.txs = decode(raw)
 	return b, nil
 }
 
