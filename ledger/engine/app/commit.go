@@ -46,7 +46,7 @@ func (a *App) run(hash []byte, height uint64, time int64, raw [][]byte, txs []de
 	var err error
 	b.outcome, err = state.Apply(machine.Block{Height: height, Time: time, Txs: raw}, a.options())
 	if err != nil {
-		return nil, err
+		return nil, damage(err)
 	}
 	if len(b.outcome.Results) != len(raw) {
 		return nil, fmt.Errorf("run block %d: %d results for %d transactions", height, len(b.outcome.Results), len(raw))
@@ -85,9 +85,8 @@ func (a *App) commit(b *block) error {
 	if b.reads.view != v {
 		return fmt.Errorf("commit block %d: the ledger is at height %d", b.height, v.Height)
 	}
-	next := &View{Height: b.height, Time: b.time, space: a.space, tree: b.outcome.Tree, replaced: make(map[string][]byte)}
 	var batch badgerdb.Batch
-	if err := a.writeState(&batch, next, b); err != nil {
+	if err := a.writeState(&batch, b); err != nil {
 		return fmt.Errorf("commit block %d: %w", b.height, err)
 	}
 	a.writeLog(&batch, b)
@@ -95,17 +94,26 @@ func (a *App) commit(b *block) error {
 	if err != nil {
 		return fmt.Errorf("commit block %d: prune the log: %w", b.height, err)
 	}
-	head := head{height: b.height, time: b.time, root: next.Root(), kept: kept}
+	root, keys := b.outcome.Tree.Root(), uint64(b.outcome.Tree.Len())
+	head := head{height: b.height, time: b.time, root: root, kept: kept, keys: keys}
 	batch.Set(a.space, keyHead, head.marshal())
+	source := new(source)
+	tree, err := b.outcome.Tree.Save(source, a.disk.cache, a.disk.writePage(&batch))
+	if err != nil {
+		return fmt.Errorf("commit block %d: %w", b.height, err)
+	}
 
-	v.later.Store(next) // before the first write: see View
-	a.kept.Store(kept)  // likewise: see Blocks
+	a.kept.Store(kept) // before the first write: see Blocks
 	if err := a.db.Write(&batch); err != nil {
 		return fmt.Errorf("commit block %d: %w", b.height, err)
 	}
 	if err := a.db.Sync(); err != nil {
 		return fmt.Errorf("commit block %d: %w", b.height, err)
 	}
+	if source.snap, err = a.space.Snapshot(); err != nil {
+		return fmt.Errorf("commit block %d: %w", b.height, err)
+	}
+	next := &View{Height: b.height, Time: b.time, snap: source.snap, tree: tree}
 	if err := a.show(next, false); err != nil {
 		return err
 	}
@@ -116,9 +124,8 @@ func (a *App) commit(b *block) error {
 }
 
 // writeState writes the block's changes, and updates the index of objects by owner.
-func (a *App) writeState(batch *badgerdb.Batch, next *View, b *block) error {
-	set := func(key, old, value []byte) {
-		next.replaced[string(key)] = old
+func (a *App) writeState(batch *badgerdb.Batch, b *block) error {
+	set := func(key, value []byte) {
 		if value == nil {
 			batch.Delete(a.space, key)
 		} else {
@@ -130,7 +137,11 @@ func (a *App) writeState(batch *badgerdb.Batch, next *View, b *block) error {
 		if err != nil {
 			return err
 		}
-		set(stateKey(c.Key), old, c.Value)
+		if c.Value == nil {
+			set(stateKey(c.Key), nil)
+		} else {
+			set(stateKey(c.Key), record(c.Key, c.Value))
+		}
 		before, after, err := owners(c.Key, old, c.Value)
 		if err != nil {
 			return err
@@ -141,10 +152,10 @@ func (a *App) writeState(batch *badgerdb.Batch, next *View, b *block) error {
 		var id ledger.ObjectID
 		copy(id[:], c.Key[1:])
 		if before != (ledger.Address{}) {
-			set(objectKey(before, id), c.Key[:1], nil)
+			set(objectKey(before, id), nil)
 		}
 		if after != (ledger.Address{}) {
-			set(objectKey(after, id), nil, c.Key[:1])
+			set(objectKey(after, id), c.Key[:1])
 		}
 	}
 	return nil
