@@ -20,6 +20,7 @@ import (
 //	t ‖ place                       page of the tree: see merkle.Place
 //	s ‖ key                         the state as versions before kept it
 //	o ‖ owner ‖ object ID           kind of the owned object: the letter of its key in the state
+//	f ‖ receiver ‖ object ID        O: the object is offered to the receiver
 //	n ‖ height ‖ 0 u32              the log: time and events of the block
 //	n ‖ height ‖ 1 + index u32      the log: sender and receipt of a transaction
 //	x ‖ transaction ID              height u64 ‖ index u32
@@ -41,6 +42,7 @@ var (
 
 	letterStorage = ledger.KeyStorage(ledger.ObjectID{})[0]
 	letterBlob    = ledger.KeyBlob(ledger.ObjectID{})[0]
+	letterOffer   = ledger.KeyOffer(ledger.ObjectID{})[0]
 )
 
 func stateKey(key []byte) []byte { return pathKey(sha256.Sum256(key)) }
@@ -67,9 +69,13 @@ func parseRecord(at, record []byte) (key, value []byte, err error) {
 	return nil, nil, fmt.Errorf("%w: the record at %x does not have the key that belongs there%s", ErrMismatch, at, advice)
 }
 
-func ownerKey(a ledger.Address) []byte { return append([]byte{'o'}, a[:]...) }
+// Letters of the indexes by account.
+const (
+	listObjects = 'o' // that it owns
+	listOffers  = 'f' // to it
+)
 
-func objectKey(a ledger.Address, id ledger.ObjectID) []byte { return append(ownerKey(a), id[:]...) }
+func listKey(list byte, a ledger.Address) []byte { return append([]byte{list}, a[:]...) }
 
 func txKey(id ledger.TxID) []byte { return append([]byte{'x'}, id[:]...) }
 
