@@ -33,6 +33,7 @@ type chainConfig struct {
 	heartbeat time.Duration             // pause between blocks without transactions
 	epochEnd  func() (time.Time, error) // scheduled end of the epoch of the last block
 	timing    Timing
+	refuses   func() error // why no transactions are taken; nil if they are
 	app       abci.Application
 	stores    config.DBProvider
 	signs     types.PrivValidator

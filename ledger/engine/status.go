@@ -23,6 +23,7 @@ type Status struct {
 	// the first block here.
 	Kept      uint64
 	KeptSince time.Time
+	Room      Room   // of the ledger's disk
 	Stalled   string // a sentence for people, why no block comes; empty when all is well
 }
 
