@@ -274,6 +274,7 @@ func (n *Node) start(ctx context.Context) (*chain, error) {
 			network: n.cfg.Genesis.NetworkID(), members: n.members, flush: flushAfter, connect: n.cfg.Connect, log: n.log,
 		},
 		dir: n.cfg.Dir, doc: doc, heartbeat: light.Heartbeat(n.cfg.Genesis.EpochDuration), timing: n.cfg.Timing,
+		pause: func(gap time.Duration) time.Duration { return light.Pause(gap, n.cfg.Genesis.EpochDuration) },
 		epochEnd: func() (time.Time, error) {
 			e, err := ledger.ReadEpoch(app.View())
 			return time.Unix(0, e.Start).Add(n.cfg.Genesis.EpochDuration), err
