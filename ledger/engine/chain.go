@@ -30,9 +30,11 @@ type chainConfig struct {
 	switchConfig
 	dir       string // for the write-ahead log
 	doc       *types.GenesisDoc
-	heartbeat time.Duration             // pause between blocks without transactions
-	epochEnd  func() (time.Time, error) // scheduled end of the epoch of the last block
+	heartbeat time.Duration                         // least pause between blocks without transactions
+	pause     func(gap time.Duration) time.Duration // that pause after a block; nil: heartbeat
+	epochEnd  func() (time.Time, error)             // scheduled end of the epoch of the last block
 	timing    Timing
+	refuses   func() error // why no transactions are taken; nil if they are
 	app       abci.Application
 	stores    config.DBProvider
 	signs     types.PrivValidator
@@ -56,6 +58,7 @@ type chain struct {
 	saved    chan struct{} // closed when the next block is in the block store; guarded by mu
 	failed   error         // the reason of failure; guarded by mu
 	height   int64         // of the last block committed here; guarded by mu
+	due      time.Duration // the wait for the block after height; guarded by mu
 	heightAt time.Time     // when height was committed, or when the chain began or resumed; guarded by mu
 	enoughAt time.Time     // when enough members were last reachable, or when the chain began or resumed; guarded by mu
 	alive    time.Time     // when seen last found this process running; zero while nobody watches; guarded by mu
@@ -125,7 +128,7 @@ const anyClock = 100 * 365 * 24 * time.Hour
 func openChain(ctx context.Context, cfg chainConfig) (*chain, error) {
 	c := &chain{cfg: cfg, caughtUp: make(chan struct{}), failure: make(chan struct{}), saved: make(chan struct{})}
 	c.wal.file = walFile
-	c.heightAt = time.Now()
+	c.heightAt, c.due = time.Now(), cfg.heartbeat
 	c.enoughAt = c.heightAt
 	c.guard = &guard{Application: cfg.app, chain: c}
 	logger := newLogger(ctx, cfg.log, c.fail)
@@ -218,19 +221,26 @@ func (c *chain) assemble(ctx context.Context, logger *logger) (n *node.Node, err
 		if err != nil { // the machine writes no such state
 			end = time.Now().Add(c.cfg.heartbeat)
 		}
-		cfg.Consensus.CreateEmptyBlocksInterval = untilBlock(time.Now(), end, c.cfg.heartbeat)
+		pause := c.cfg.heartbeat
+		if c.cfg.pause != nil {
+			pause = c.cfg.pause(time.Since(block))
+		}
+		c.mu.Lock()
+		c.due = untilBlock(time.Now(), end, pause)
+		cfg.Consensus.CreateEmptyBlocksInterval = c.due
+		c.mu.Unlock()
 	}
 	return n, nil
 }
 
-// untilBlock returns how long to wait for a transaction before an empty block is made: a heartbeat, or less if the
+// untilBlock returns how long to wait for a transaction before an empty block is made: a pause, or less if the
 // epoch ends sooner. A block is dated by the votes for its predecessor, so the first block after the end still belongs
 // to the epoch. The block that ends the epoch follows soon.
-func untilBlock(now, end time.Time, heartbeat time.Duration) time.Duration {
+func untilBlock(now, end time.Time, pause time.Duration) time.Duration {
 	if left := end.Sub(now); left > 0 {
-		return min(left+epochGrace, heartbeat)
+		return min(left+epochGrace, pause)
 	}
-	return min(endBeat, heartbeat)
+	return min(endBeat, pause)
 }
 
 // boundChannel limits a peer's memory use to the size of our blocks and transactions.
