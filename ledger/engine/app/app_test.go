@@ -59,11 +59,20 @@ func compareView(t *testing.T, v *View, want, more memory) {
 		}
 	}
 	for _, w := range wallets() {
-		all := want.objects(t, w.address)
+		all := want.objects(t, listObjects, w.address)
 		got, err := v.Objects(w.address, ledger.ObjectID{}, 10_000)
 		check(t, err)
 		if !slices.Equal(got, all) {
 			t.Fatalf("height %d: account %s owns %d objects, want %d", v.Height, w.address, len(got), len(all))
+		}
+		var offers []Object
+		ids, err := v.Offers(w.address, ledger.ObjectID{}, 10_000)
+		check(t, err)
+		for _, id := range ids {
+			offers = append(offers, Object{ID: id})
+		}
+		if want := want.objects(t, listOffers, w.address); !slices.Equal(offers, want) {
+			t.Fatalf("height %d: %d objects are offered to account %s, want %d", v.Height, len(offers), w.address, len(want))
 		}
 		// Light clients compare a node's list with these counts.
 		account, err := ledger.ReadAccount(v, w.address)
@@ -303,7 +312,7 @@ func TestViewsWhileBlocksGoOn(t *testing.T) {
 func TestPrune(t *testing.T) {
 	c := newChain(t, 9)
 	const keep = 20
-	a := openApp(t, "", c.genesis, func(cfg *Config) { cfg.Keep = keep })
+	a := openApp(t, "", c.genesis, func(cfg *Config) { cfg.Keep = Retention{1, keep} })
 	for range 60 {
 		run(t, a, c.random(t))
 	}
@@ -342,9 +351,9 @@ func TestPrune(t *testing.T) {
 	}
 	response, err := a.FinalizeBlock(t.Context(), c.add(t))
 	check(t, err)
-	if commit, err := a.Commit(t.Context(), nil); err != nil || commit.RetainHeight != int64(c.height-keep) ||
+	if commit, err := a.Commit(t.Context(), nil); err != nil || commit.RetainHeight != int64(c.height-keep+1) ||
 		response == nil {
-		t.Errorf("retain height %d, %v, want %d", commit.RetainHeight, err, c.height-keep)
+		t.Errorf("retain height %d, %v, want %d", commit.RetainHeight, err, c.height-keep+1)
 	}
 }
 
