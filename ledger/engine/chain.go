@@ -49,7 +49,7 @@ type chain struct {
 	guard *guard
 	state sm.Store // read only
 	// voices has a lock of its own.
-	voices *voices
+	voices voices
 	wal    wal // owned by the goroutine that commits blocks
 
 	caughtUp chan struct{} // closed when this node takes part in consensus
@@ -128,7 +128,7 @@ const anyClock = 100 * 365 * 24 * time.Hour
 func openChain(ctx context.Context, cfg chainConfig) (*chain, error) {
 	c := &chain{cfg: cfg, caughtUp: make(chan struct{}), failure: make(chan struct{}), saved: make(chan struct{})}
 	c.wal.file = walFile
-	c.voices = newVoices(cfg.members)
+	c.voices.know(cfg.members)
 	c.heightAt = time.Now()
 	c.enoughAt = c.heightAt
 	c.guard = &guard{Application: cfg.app, chain: c}

@@ -108,14 +108,14 @@ type voices struct {
 	voted  map[string]bool // by address of the consensus key, for all validators
 }
 
-func newVoices(members []member) *voices {
-	v := &voices{voted: make(map[string]bool, len(members))}
+// know sets the validators.
+func (v *voices) know(members []member) {
+	v.voted = make(map[string]bool, len(members))
 	for i := range members {
 		if m := &members[i]; m.votes() {
 			v.voted[m.address()] = false
 		}
 	}
-	return v
 }
 
 // begin turns to the votes for a block.
