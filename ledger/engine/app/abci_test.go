@@ -90,9 +90,9 @@ func TestPrepareProposal(t *testing.T) {
 		t.Errorf("%d transactions picked, want the two that are valid, in order", len(r.Txs))
 	}
 	block := c.add(t, r.Txs...)
-	propose(t, a, block)
+	propose(t, a, c, block)
 	proposed := a.proposed
-	if run(t, a, block); proposed == nil || a.View().tree != proposed.outcome.Tree {
+	if run(t, a, block); proposed == nil || a.View().tree.Root() != proposed.outcome.Tree.Root() {
 		t.Error("the block was run again")
 	}
 }
@@ -135,9 +135,9 @@ func TestOtherDecision(t *testing.T) {
 	for range 10 {
 		r := c.random(t)
 		if other.height == 0 {
-			propose(t, a, other.random(t))
+			propose(t, a, other, other.random(t))
 		}
-		propose(t, a, r)
+		propose(t, a, c, r)
 		again := *r
 		again.Hash = bytes.Repeat([]byte{7}, 32)
 		run(t, a, &again)
@@ -178,11 +178,14 @@ func TestFaults(t *testing.T) {
 		},
 		"damaged record": func(t *testing.T, a *App, c *chain) error {
 			var b badgerdb.Batch
-			b.Set(a.space, stateKey(ledger.KeyParams()), []byte("damaged"))
+			b.Set(a.space, stateKey(ledger.KeyParams()), record(ledger.KeyParams(), []byte("damaged")))
 			check(t, a.db.Write(&b))
-			_, err := a.FinalizeBlock(t.Context(), c.random(t))
+			snap, err := a.space.Snapshot()
+			check(t, err)
+			a.View().snap = snap
+			_, err = a.FinalizeBlock(t.Context(), c.random(t))
 			b = badgerdb.Batch{}
-			b.Set(a.space, stateKey(ledger.KeyParams()), c.values[string(ledger.KeyParams())])
+			b.Set(a.space, stateKey(ledger.KeyParams()), record(ledger.KeyParams(), c.values[string(ledger.KeyParams())]))
 			check(t, a.db.Write(&b))
 			return err
 		},
