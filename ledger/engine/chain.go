@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	dbm "github.com/cometbft/cometbft-db"
 	abci "github.com/cometbft/cometbft/abci/types"
 	"github.com/cometbft/cometbft/blocksync"
 	"github.com/cometbft/cometbft/config"
@@ -45,14 +46,15 @@ type chainConfig struct {
 // chain runs CometBFT around an application. CometBFT's Node only puts its parts together. The parts are started and
 // stopped here, so that CometBFT's own network never runs and everything ends in order.
 type chain struct {
-	cfg   chainConfig // constant after openChain, as are all fields before mu
-	node  *node.Node
-	sw    *sw
-	guard *guard
-	state sm.Store // read only
-	// voices has a lock of its own.
-	voices voices
-	wal    wal // owned by the goroutine that commits blocks
+	cfg       chainConfig // constant after openChain, as are all fields before mu
+	node      *node.Node
+	sw        *sw
+	guard     *guard
+	state     sm.Store // read only, as is states, its database
+	states    dbm.DB
+	handovers handovers
+	voices    voices // has a lock of its own
+	wal       wal    // owned by the goroutine that commits blocks
 
 	caughtUp chan struct{} // closed when this node takes part in consensus
 	failure  chan struct{} // closed when the chain cannot go on
@@ -186,6 +188,7 @@ func (c *chain) openStores() error {
 	if err != nil {
 		return fmt.Errorf("open consensus state: %w", err)
 	}
+	c.states = states
 	c.state = sm.NewStore(states, sm.StoreOptions{})
 	st, err := c.state.Load()
 	if err != nil {
