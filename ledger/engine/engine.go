@@ -149,7 +149,10 @@ func New(cfg Config) (*Node, error) {
 		if _, err := cometID(m.Node); err != nil {
 			return nil, fmt.Errorf("ledger: member %s: %w", m.Name, err)
 		}
-		n.members = append(n.members, member{id: m.Node, name: m.Name, shares: int64(len(m.Shards)), key: m.Consensus})
+		n.members = append(n.members, member{id: m.Node, name: m.Name, shares: int64(len(m.Shards))})
+	}
+	for _, i := range cfg.Genesis.Voters() {
+		n.members[i].key = cfg.Genesis.Members[i].Consensus
 	}
 	if err := n.checkKey(); err != nil {
 		return nil, err
