@@ -302,7 +302,7 @@ func (n *Node) watch(ctx context.Context, c *chain, db *badgerdb.DB) {
 	c.mu.Lock()
 	c.seen(time.Now())
 	c.mu.Unlock()
-	stalled, behind := false, 0
+	stalled, behind, stuck, last := false, 0, 0, uint64(0)
 	for {
 		select {
 		case <-ctx.Done():
@@ -336,11 +336,22 @@ func (n *Node) watch(ctx context.Context, c *chain, db *badgerdb.DB) {
 			n.log.Info("far behind the other members: restarting consensus", "height", s.Height, "others", c.othersAt())
 			return
 		}
+		if stuck++; c.catchingUp() || c.othersAt() < int64(s.Height+lag) || s.Height != last {
+			stuck = 0
+		}
+		if last = s.Height; stuck == stuckLooks {
+			n.log.Info("behind the other members, and they pass on no blocks: restarting consensus", "height", s.Height, "others", c.othersAt())
+			return
+		}
 	}
 }
 
 // behindLooks: the node must be far behind in this many checks in a row, one every stallGrace, to be restarted.
 const behindLooks = 5
+
+// stuckLooks: a node that is behind without a new block in this many checks in a row is restarted. The others may have
+// pruned the blocks that it needs.
+const stuckLooks = 15
 
 // Ready is closed when the node has caught up with the ledger for the first time.
 func (n *Node) Ready() <-chan struct{} { return n.ready }
