@@ -8,6 +8,8 @@ type TransferBlob struct {
 
 func (TransferBlob) kind() uint8 { return 12 }
 
+func (TransferBlob) work(p *Params) uint64 { return workKey + workRecord + p.workInfo() }
+
 func (o *TransferBlob) form(f *form) {
 	f.fixed("object", o.Object[:])
 	f.fixed("to", o.To[:])

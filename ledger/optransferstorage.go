@@ -8,6 +8,8 @@ type TransferStorage struct {
 
 func (TransferStorage) kind() uint8 { return 5 }
 
+func (TransferStorage) work(*Params) uint64 { return 2 * workKey }
+
 func (o *TransferStorage) form(f *form) {
 	f.fixed("storage", o.Storage[:])
 	f.fixed("to", o.To[:])
