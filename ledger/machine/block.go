@@ -42,6 +42,7 @@ type tables struct {
 	blobs    table[ledger.ObjectID, ledger.Blob]
 	infos    table[shards.BlobID, ledger.BlobInfo]
 	marks    table[shards.BlobID, ledger.InvalidBlob]
+	offers   table[ledger.ObjectID, ledger.Offer]
 	pots     table[uint32, ledger.Pot]
 	bonds    table[theBonds, ledger.Bonds]
 }
@@ -55,6 +56,7 @@ func newBlock(s State, b Block) (*block, error) {
 			blobs:    newTable(s.Values, ledger.KeyBlob, ledger.UnmarshalBlob),
 			infos:    newTable(s.Values, ledger.KeyBlobInfo, ledger.UnmarshalBlobInfo),
 			marks:    newTable(s.Values, ledger.KeyInvalidBlob, ledger.UnmarshalInvalidBlob),
+			offers:   newTable(s.Values, ledger.KeyOffer, ledger.UnmarshalOffer),
 			pots:     newTable(s.Values, ledger.KeyPot, ledger.UnmarshalPot),
 			bonds:    newTable(s.Values, keyBonds, ledger.UnmarshalBonds),
 		},

@@ -17,9 +17,9 @@ func (m *model) work(tx *ledger.Tx, size int) ledger.Amount {
 			if op.End > op.Start {
 				units += sale(op.End - op.Start)
 			}
-		case ledger.SplitStorage, ledger.MergeStorage, ledger.TransferStorage:
+		case ledger.SplitStorage, ledger.MergeStorage:
 			units += 2 * key
-		case ledger.RegisterBlob, ledger.DeleteBlob, ledger.TransferBlob:
+		case ledger.RegisterBlob, ledger.DeleteBlob:
 			units += key + record + info
 		case ledger.ExtendBlob:
 			units += key + record + info + sale(op.Epochs)
@@ -35,6 +35,14 @@ func (m *model) work(tx *ledger.Tx, size int) ledger.Amount {
 			units += key + info + certificate + len(op.Certificate)/2/2
 		case ledger.BondMonitor:
 			units += 200 + 60 + 2*key
+		case ledger.OfferStorage:
+			units += 3 * key
+		case ledger.OfferBlob:
+			units += 2*key + record
+		case ledger.AcceptOffer:
+			units += 3*key + record
+		case ledger.WithdrawOffer:
+			units += key
 		case ledger.UnbondMonitor:
 			units += 200
 		}

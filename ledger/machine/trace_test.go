@@ -48,10 +48,10 @@ func TestTraces(t *testing.T) {
 		}
 	}
 	for _, op := range []string{
-		"transfer", "buyStorage", "splitStorage", "mergeStorage", "transferStorage", "registerBlob",
+		"transfer", "buyStorage", "splitStorage", "mergeStorage", "offerStorage", "registerBlob",
 		"certifyBlob", "extendBlob",
-		"deleteBlob", "shareBlob", "fundBlob", "transferBlob", "burnBlob", "setAttributes", "sweep",
-		"disproveBlob", "refuteBlob", "bondMonitor", "unbondMonitor",
+		"deleteBlob", "shareBlob", "fundBlob", "offerBlob", "burnBlob", "setAttributes", "sweep",
+		"disproveBlob", "refuteBlob", "bondMonitor", "unbondMonitor", "acceptOffer", "withdrawOffer",
 	} {
 		for _, code := range []ledger.Code{ledger.CodeOK, ledger.CodeNotFound} {
 			if !seen[op+" "+code.String()] && op != "buyStorage" && op != "bondMonitor" {
@@ -179,8 +179,7 @@ func checkState(t testing.TB, n *network) {
 	for key, value := range n.values {
 		all = append(all, Change{Key: []byte(key), Value: bytes.Clone(value)})
 	}
-	var empty *merkle.Tree
-	if empty.Apply(all, 1).Root() != n.Tree.Root() {
+	if merkle.Build(all).Root() != n.Tree.Root() {
 		t.Fatal("the tree made of the values has another root")
 	}
 	if err := audit(n.values, n.genesis); err != nil {

@@ -2,7 +2,6 @@ package app
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"runtime"
 	"sync"
@@ -50,7 +49,7 @@ func (a *App) run(by rules, hash []byte, height int64, at time.Time, raw [][]byt
 	var err error
 	b.outcome, err = by(state, machine.Block{Height: b.height, Time: b.time, Txs: raw}, a.options())
 	if err != nil {
-		return nil, err
+		return nil, damage(err)
 	}
 	if len(b.outcome.Results) != len(raw) {
 		return nil, fmt.Errorf("run block %d: %d results for %d transactions", height, len(b.outcome.Results), len(raw))
@@ -90,27 +89,35 @@ func (a *App) commit(b *block) error {
 	if b.reads.view != v {
 		return fmt.Errorf("commit block %d: the ledger is at height %d", b.height, v.Height)
 	}
-	next := &View{Height: b.height, Time: b.time, space: a.space, tree: b.outcome.Tree, replaced: make(map[string][]byte)}
 	var batch badgerdb.Batch
-	if err := a.writeState(&batch, next, b); err != nil {
+	if err := a.writeState(&batch, b); err != nil {
 		return fmt.Errorf("commit block %d: %w", b.height, err)
 	}
 	a.writeLog(&batch, b)
-	kept, err := a.prune(&batch, b.height)
+	kept, err := a.prune(&batch, b.height, b.time)
 	if err != nil {
 		return fmt.Errorf("commit block %d: prune the log: %w", b.height, err)
 	}
-	head := head{height: b.height, time: b.time, root: next.Root(), kept: kept}
+	root, keys := b.outcome.Tree.Root(), uint64(b.outcome.Tree.Len())
+	head := head{height: b.height, time: b.time, root: root, kept: kept, keys: keys}
 	batch.Set(a.space, keyHead, head.marshal())
+	source := new(source)
+	tree, err := b.outcome.Tree.Save(source, a.disk.cache, a.disk.writePage(&batch))
+	if err != nil {
+		return fmt.Errorf("commit block %d: %w", b.height, err)
+	}
 
-	v.later.Store(next) // before the first write: see View
-	a.kept.Store(kept)  // likewise: see Blocks
+	a.kept.Store(kept) // before the first write: see Blocks
 	if err := a.db.Write(&batch); err != nil {
 		return fmt.Errorf("commit block %d: %w", b.height, err)
 	}
 	if err := a.db.Sync(); err != nil {
 		return fmt.Errorf("commit block %d: %w", b.height, err)
 	}
+	if source.snap, err = a.space.Snapshot(); err != nil {
+		return fmt.Errorf("commit block %d: %w", b.height, err)
+	}
+	next := &View{Height: b.height, Time: b.time, snap: source.snap, tree: tree}
 	if err := a.show(next, false); err != nil {
 		return err
 	}
@@ -120,62 +127,64 @@ func (a *App) commit(b *block) error {
 	return nil
 }
 
-// writeState writes the block's changes, and updates the index of objects by owner.
-func (a *App) writeState(batch *badgerdb.Batch, next *View, b *block) error {
-	set := func(key, old, value []byte) {
-		next.replaced[string(key)] = old
-		if value == nil {
-			batch.Delete(a.space, key)
-		} else {
-			batch.Set(a.space, key, value)
-		}
-	}
+// writeState writes the block's changes, and updates the indexes of objects by owner and of offers by receiver.
+func (a *App) writeState(batch *badgerdb.Batch, b *block) error {
 	for _, c := range b.outcome.Changes {
 		old, err := b.reads.Get(c.Key)
 		if err != nil {
 			return err
 		}
-		set(stateKey(c.Key), old, c.Value)
-		before, after, err := owners(c.Key, old, c.Value)
+		if c.Value == nil {
+			batch.Delete(a.space, stateKey(c.Key))
+		} else {
+			batch.Set(a.space, stateKey(c.Key), record(c.Key, c.Value))
+		}
+		before, err := listed(c.Key, old)
 		if err != nil {
 			return err
 		}
-		if before == after {
+		after, err := listed(c.Key, c.Value)
+		if err != nil {
+			return err
+		}
+		if bytes.Equal(before, after) {
 			continue
 		}
-		var id ledger.ObjectID
-		copy(id[:], c.Key[1:])
-		if before != (ledger.Address{}) {
-			set(objectKey(before, id), c.Key[:1], nil)
+		if before != nil {
+			batch.Delete(a.space, before)
 		}
-		if after != (ledger.Address{}) {
-			set(objectKey(after, id), nil, c.Key[:1])
+		if after != nil {
+			batch.Set(a.space, after, c.Key[:1])
 		}
 	}
 	return nil
 }
 
-// owners returns the old and the new owner of the object at a key of the state; the zero address if there is no
-// object.
-func owners(key, old, value []byte) (before, after ledger.Address, err error) {
-	if before, err = ownerOf(key, old); err == nil {
-		after, err = ownerOf(key, value)
-	}
-	return before, after, err
-}
-
-func ownerOf(key, value []byte) (ledger.Address, error) {
+// listed returns the key of the index that lists a record of the state: an object under its owner, an offer under its
+// receiver. Nil if no index does.
+func listed(key, value []byte) ([]byte, error) {
+	var list byte
+	var a ledger.Address
+	var err error
 	switch {
 	case value == nil:
-		return ledger.Address{}, nil
 	case key[0] == letterStorage:
-		s, err := ledger.UnmarshalStorage(value)
-		return s.Owner, err
+		var s ledger.Storage
+		s, err = ledger.UnmarshalStorage(value)
+		list, a = listObjects, s.Owner
 	case key[0] == letterBlob:
-		b, err := ledger.UnmarshalBlob(value)
-		return b.Owner, err
+		var b ledger.Blob
+		b, err = ledger.UnmarshalBlob(value)
+		list, a = listObjects, b.Owner
+	case key[0] == letterOffer:
+		var o ledger.Offer
+		o, err = ledger.UnmarshalOffer(value)
+		list, a = listOffers, o.To
 	}
-	return ledger.Address{}, nil
+	if err != nil || a == (ledger.Address{}) {
+		return nil, err
+	}
+	return append(listKey(list, a), key[1:]...), nil
 }
 
 // writeLog writes the block's events and receipts.
@@ -208,55 +217,4 @@ func concerns(sender ledger.Address, r ledger.Result) map[ledger.Address]bool {
 		accounts[e.From], accounts[e.To] = true, true
 	}
 	return accounts
-}
-
-// prunedAtOnce bounds the log records that one commit removes. A full block has fewer.
-const prunedAtOnce = 20_000
-
-// prune removes log records that are too old at a height, and returns the first height whose log is then complete.
-func (a *App) prune(batch *badgerdb.Batch, height uint64) (kept uint64, err error) {
-	old := a.kept.Load()
-	if a.cfg.Keep == 0 || height < a.cfg.Keep+old {
-		return old, nil
-	}
-	kept = height - a.cfg.Keep + 1
-	pairs, err := a.space.Scan(badgerdb.Range{
-		From: logKey(old-1, 0), To: logKey(kept, 0), Limit: prunedAtOnce, MaxBytes: 8 << 20,
-	})
-	if err != nil {
-		return 0, err
-	}
-	for _, p := range pairs {
-		at, ok := parsePosition(p.Key)
-		if !ok {
-			return 0, errors.New("the log has a key that is too short")
-		}
-		batch.Delete(a.space, p.Key)
-		if at.Index == 0 {
-			continue
-		}
-		sender, receipt, err := unmarshalRecord(p.Value)
-		if err != nil {
-			return 0, err
-		}
-		if !receipt.Effective() {
-			continue
-		}
-		batch.Delete(a.space, txKey(receipt.ID))
-		for account := range concerns(sender, receipt.Result) {
-			batch.Delete(a.space, historyKey(account, Position{at.Height, at.Index - 1}))
-		}
-	}
-	if len(pairs) > 0 && (len(pairs) == prunedAtOnce || sizeOf(pairs) >= 8<<20) { // there may be more
-		at, _ := parsePosition(pairs[len(pairs)-1].Key)
-		kept = at.Height + 1
-	}
-	return kept, nil
-}
-
-func sizeOf(pairs []badgerdb.Pair) (size int) {
-	for _, p := range pairs {
-		size += len(p.Key) + len(p.Value)
-	}
-	return size
 }

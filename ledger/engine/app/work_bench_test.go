@@ -112,9 +112,6 @@ func BenchmarkWork(b *testing.B) {
 		{"mergeStorage", 256, func(s *workScene, i int) ledger.Op {
 			return ledger.MergeStorage{A: s.storage(2 * i), B: s.storage(2*i + 1)}
 		}, 0},
-		{"transferStorage", 256, func(s *workScene, i int) ledger.Op {
-			return ledger.TransferStorage{Storage: s.storage(i), To: to(i)}
-		}, 0},
 		{"registerBlob", 256, func(s *workScene, i int) ledger.Op {
 			root := number(i + 1<<30)
 			s.info(shards.DeriveBlobID(1000, root))
@@ -131,7 +128,9 @@ func BenchmarkWork(b *testing.B) {
 		{"fundBlob", 256, func(s *workScene, i int) ledger.Op {
 			return ledger.FundBlob{Object: s.record(i, func(b *ledger.Blob) { b.Owner, b.Shared, b.Deletable = ledger.Address{}, true, false }), Amount: 1}
 		}, 0},
-		{"transferBlob", 256, func(s *workScene, i int) ledger.Op { return ledger.TransferBlob{Object: s.record(i, nil), To: to(i)} }, 0},
+		{"offerBlob", 256, func(s *workScene, i int) ledger.Op {
+			return ledger.OfferBlob{Object: s.record(i, nil), To: to(i), Until: 9}
+		}, 0},
 		{"burnBlob", 256, func(s *workScene, i int) ledger.Op { return ledger.BurnBlob{Object: s.expired(i)} }, 0},
 		{"setAttributes", 256, func(s *workScene, i int) ledger.Op {
 			return ledger.SetAttributes{Object: s.record(i, nil), Set: []ledger.Attribute{{Key: "key 00", Value: "y"}}}
