@@ -20,11 +20,11 @@ func (o *Objection) Error() string {
 	return fmt.Sprintf("transaction %d would have no effect: %s", o.Index, o.Reason.Text)
 }
 
-// Check runs a proposed block like Apply, but refuses one that contains anything without effect: bytes that are no
-// transaction, and transactions that would be invalid; and one above ledger.MaxBlockWork. Then the error is an *Objection. What costs least is checked
-// first: forms, expiries, work, nonces and fees before signatures, signatures before certificates and operations. Running
-// ends at the first transaction without effect. A decided block has passed this check on the nodes that voted for it;
-// Apply runs it whatever it contains.
+// Check runs a proposed block like Apply, but refuses one that contains anything without effect, bytes that are no
+// transaction or transactions that would be invalid, and one above ledger.MaxBlockWork. Then the error is an
+// *Objection. What costs least is checked first: forms, expiries, work, nonces and fees before signatures, signatures
+// before certificates and operations. Running ends at the first transaction without effect. A decided block has passed this
+// check on the nodes that voted for it; Apply runs it whatever it contains.
 func (s State) Check(b Block, o Options) (*Outcome, error) {
 	o.strict = true
 	return s.Apply(b, o)
@@ -47,9 +47,9 @@ func (k *block) objection() error {
 	return nil
 }
 
-// screen finds too much work, and transactions with a wrong nonce or less than the least fee, before any signature is verified. Each
-// transaction of a block without waste uses its nonce, so the block's nonces follow from the state before it. What the
-// senders have by then only running tells.
+// screen finds too much work, and transactions with a wrong nonce or less than the least fee, before any signature is
+// verified. Each transaction of a block without waste uses its nonce, so the block's nonces follow from the state
+// before it. Whether the senders can still pay by then, only running tells.
 func (k *block) screen() error {
 	next, work := make(map[ledger.Address]uint64), uint64(0)
 	for i := range k.runs {

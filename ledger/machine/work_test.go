@@ -59,8 +59,8 @@ func TestLongSleep(t *testing.T) {
 	}
 }
 
-// TestFullBlockOfSales fills a block with sales of a thousand epochs that fail in the end. The proposer takes as many as
-// the bound on work allows, and validators refuse more.
+// TestFullBlockOfSales fills a block with sales of a thousand epochs that fail in the end. The proposer takes as many
+// as the bound on work allows, and validators refuse more.
 func TestFullBlockOfSales(t *testing.T) {
 	var wallets []wallet
 	for i := range 120 {

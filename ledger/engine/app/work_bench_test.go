@@ -188,8 +188,8 @@ func BenchmarkWork(b *testing.B) {
 	}
 }
 
-// BenchmarkWorkCommit measures the processor time of a transaction and of a key of the state, from the check of a proposed
-// block to its commit.
+// BenchmarkWorkCommit measures the processor time of a transaction and of a key of the state, from the check of a
+// proposed block to its commit.
 func BenchmarkWorkCommit(b *testing.B) {
 	for _, ops := range []int{1, 255} {
 		b.Run(fmt.Sprint(ops), func(b *testing.B) {
