@@ -28,6 +28,7 @@ type Genesis struct {
 	WritePrice     Amount        // per unit, once
 	FeeTx          Amount        // per transaction
 	FeeByte        Amount        // per byte of a transaction
+	FeePerWork     Amount        // per unit of a transaction's work: see Params.Work
 	Capacity       uint64        // bytes of encoded size for sale in one epoch: 1 to MaxCapacity
 	BurnBasis      uint32        // basis points of each epoch's rewards that are burned
 
@@ -54,8 +55,10 @@ const (
 	DefaultWritePrice     = Amount(20_000)
 	DefaultFeeTx          = Amount(1000)
 	DefaultFeeByte        = Amount(10)
-	DefaultCapacity       = 1 << 50
-	DefaultBurnBasis      = 300
+	// DefaultFeePerWork makes a block full of work as dear as one full of bytes.
+	DefaultFeePerWork = Amount(10)
+	DefaultCapacity   = 1 << 50
+	DefaultBurnBasis  = 300
 )
 
 // Bounds on the values of a genesis.
@@ -178,6 +181,7 @@ func (g *Genesis) Params() Params {
 		Shards: uint32(g.Shards), StoragePrice: g.StoragePrice, WritePrice: g.WritePrice, FeeTx: g.FeeTx,
 		FeeByte: g.FeeByte, Capacity: g.Capacity, MaxEpochsAhead: g.MaxEpochsAhead, EpochDuration: g.EpochDuration,
 		GenesisTime: g.Time.UnixNano(), BurnBasis: g.BurnBasis,
+		FeePerWork: g.FeePerWork,
 	}
 }
 

@@ -99,6 +99,7 @@ type Params struct {
 	EpochDuration  time.Duration // length of an epoch
 	GenesisTime    int64         // Unix nanoseconds: start of FirstEpoch
 	BurnBasis      uint32        // basis points of each pot that are burned
+	FeePerWork     Amount        // per unit of a transaction's work: see Params.Work
 }
 
 // Member is a storage node of the committee, as recorded on the ledger.

@@ -118,7 +118,8 @@ func (a *terminal) printGenesis(g *ledger.Genesis, r *genesisReport) error {
 		{"nodes", fmt.Sprintf("%d: any %d may be down", len(r.Members), r.MayFail)},
 		{"price", fmt.Sprintf("%s for each epoch and %s for writing, per MiB of encoded size; storage is sold up to %s ahead",
 			g.StoragePrice, g.WritePrice, plural(g.MaxEpochsAhead, "epoch"))},
-		{"fees", fmt.Sprintf("%s per transaction, and %s for each of its bytes", g.FeeTx, g.FeeByte)},
+		{"fees", fmt.Sprintf("%s per transaction, %s for each of its bytes, and %s for each microsecond of its work",
+			g.FeeTx, g.FeeByte, g.FeePerWork)},
 		{"capacity", byteSize(g.Capacity) + " of encoded size"},
 	}
 	for _, b := range balances {

@@ -61,6 +61,9 @@ func (g *Gate) Admit(raw []byte, verified func(ledger.TxID) bool) (*ledger.Tx, l
 	if err != nil {
 		return nil, id, refuse(ledger.CodeFormat, "%v", err)
 	}
+	if err := g.fits(tx, len(raw)); err != nil {
+		return nil, id, err
+	}
 	signed := func() bool { return verified != nil && verified(id) || tx.Verify() == nil }
 	if blob, free := tx.Free(); free {
 		if err := g.admitFree(tx, blob, signed); err != nil {
@@ -78,6 +81,18 @@ func (g *Gate) Admit(raw []byte, verified func(ledger.TxID) bool) (*ledger.Tx, l
 		return nil, id, refused
 	}
 	return tx, id, nil
+}
+
+// fits refuses a transaction that no block has room for.
+func (g *Gate) fits(tx *ledger.Tx, size int) error {
+	g.mu.Lock()
+	work := g.params.Work(size, tx.Ops)
+	g.mu.Unlock()
+	if work > ledger.MaxBlockWork {
+		return refuse(ledger.CodeLimit, "it has %d units of work, and a block has at most %d: make several of it", work,
+			ledger.MaxBlockWork)
+	}
+	return nil
 }
 
 // admit checks all but the signature, and with count lets the transaction wait.
