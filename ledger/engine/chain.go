@@ -13,7 +13,6 @@ import (
 	"github.com/cometbft/cometbft/blocksync"
 	"github.com/cometbft/cometbft/config"
 	"github.com/cometbft/cometbft/crypto/ed25519"
-	"github.com/cometbft/cometbft/mempool"
 	"github.com/cometbft/cometbft/node"
 	"github.com/cometbft/cometbft/p2p"
 	"github.com/cometbft/cometbft/proxy"
@@ -21,7 +20,6 @@ import (
 	"github.com/cometbft/cometbft/store"
 	"github.com/cometbft/cometbft/types"
 
-	"walrus/ledger"
 	"walrus/ledger/light"
 )
 
@@ -34,6 +32,8 @@ type chainConfig struct {
 	epochEnd  func() (time.Time, error) // scheduled end of the epoch of the last block
 	timing    Timing
 	app       abci.Application
+	pool      pool
+	room      int64 // for transactions in our proposals, in bytes
 	stores    config.DBProvider
 	signs     types.PrivValidator
 	log       *slog.Logger
@@ -42,12 +42,13 @@ type chainConfig struct {
 // chain runs CometBFT around an application. CometBFT's Node only puts its parts together. The parts are started and
 // stopped here, so that CometBFT's own network never runs and everything ends in order.
 type chain struct {
-	cfg   chainConfig // constant after openChain, as are all fields before mu
-	node  *node.Node
-	sw    *sw
-	guard *guard
-	state sm.Store // read only
-	wal   wal      // owned by the goroutine that commits blocks
+	cfg    chainConfig // constant after openChain, as are all fields before mu
+	node   *node.Node
+	sw     *sw
+	guard  *guard
+	gossip *gossip
+	state  sm.Store // read only
+	wal    wal      // owned by the goroutine that commits blocks
 
 	caughtUp chan struct{} // closed when this node takes part in consensus
 	failure  chan struct{} // closed when the chain cannot go on
@@ -94,8 +95,7 @@ func cometConfig(cfg *chainConfig) *config.Config {
 	c.P2P.ListenAddress, c.P2P.PexReactor = "tcp://127.0.0.1:0", false // must parse; never listened at
 	c.P2P.AddrBook = filepath.Join(cfg.dir, "unused")                  // never written
 
-	c.Mempool.Size, c.Mempool.MaxTxsBytes, c.Mempool.CacheSize = mempoolTxs, mempoolBytes, mempoolSeen
-	c.Mempool.MaxTxBytes, c.Mempool.Recheck, c.Mempool.Broadcast = ledger.MaxTxSize, true, true
+	c.Mempool.Size, c.Mempool.CacheSize, c.Mempool.Recheck, c.Mempool.Broadcast = 1, 1, true, false // see bell
 
 	t, co := cfg.timing, c.Consensus
 	co.WalPath = walDir + "/wal"
@@ -144,14 +144,19 @@ func openChain(ctx context.Context, cfg chainConfig) (*chain, error) {
 			cfg.dir, have, cfg.doc.ChainID))
 	}
 	c.sw.info = c.node.NodeInfo()
+	c.gossip = newGossip(cfg.pool, &bell{make(chan struct{}, 1), c.node.Mempool}, c.catchingUp,
+		logger.With("module", "mempool"))
 	c.height = c.node.BlockStore().Height()
 	for _, name := range []string{"CONSENSUS", "BLOCKSYNC", "MEMPOOL", "EVIDENCE"} {
 		r, ok := c.node.Switch().Reactor(name)
 		if !ok {
 			return nil, errors.Join(c.release(), fmt.Errorf("consensus has no reactor %s", name))
 		}
-		if name == "CONSENSUS" {
+		switch name {
+		case "CONSENSUS":
 			r = &entrance{Reactor: c.node.ConsensusReactor(), chain: c}
+		case "MEMPOOL":
+			r = c.gossip
 		}
 		c.sw.attach(name, r, boundChannel)
 	}
@@ -231,11 +236,8 @@ func untilBlock(now, end time.Time, heartbeat time.Duration) time.Duration {
 // boundChannel limits a peer's memory use to the size of our blocks and transactions.
 func boundChannel(d *p2p.ChannelDescriptor) {
 	d.RecvMessageCapacity = min(d.RecvMessageCapacity, maxMessage)
-	switch d.ID {
-	case blocksync.BlocksyncChannel:
+	if d.ID == blocksync.BlocksyncChannel {
 		d.SendQueueCapacity = blockQueue
-	case mempool.MempoolChannel:
-		d.SendQueueCapacity = txQueue
 	}
 }
 

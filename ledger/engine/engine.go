@@ -23,6 +23,7 @@ import (
 	"walrus/ledger/engine/app"
 	"walrus/ledger/engine/badgerdb"
 	"walrus/ledger/light"
+	"walrus/ledger/mempool"
 )
 
 var (
@@ -62,6 +63,8 @@ type Config struct {
 	Keep uint64
 	// SnapshotEvery is the number of heights between snapshots for joining nodes. Default 1000.
 	SnapshotEvery uint64
+	// Waiting bounds the transactions that wait for a block. Default app.DefaultWaiting().
+	Waiting mempool.Limits
 	// Limits bound what light clients may use. Default light.DefaultLimits().
 	Limits light.Limits
 	// Logger gets errors and events that no caller receives. Required.
@@ -85,11 +88,12 @@ func (c *Config) Validate() error {
 
 // Node runs the ledger on a node. Its methods may be called concurrently, except Run and Close.
 type Node struct {
-	cfg     Config // constant after New, as are the next six; only tests change far
+	cfg     Config // constant after New, as are the next seven; only tests change far and room
 	log     *slog.Logger
 	members []member
 	ready   chan struct{} // closed when the node has first caught up
 	far     uint64        // farBehind; tests set less
+	room    int64         // for transactions in our proposals, in bytes: maxTxs; tests set less
 	recent  *proofs       // of the last blocks
 	older   *proofs       // of all others
 
@@ -114,7 +118,7 @@ func New(cfg Config) (*Node, error) {
 		return nil, err
 	}
 	n := &Node{
-		cfg: cfg, log: cfg.Logger, ready: make(chan struct{}), far: farBehind, recent: newProofs(), older: newProofs(),
+		cfg: cfg, log: cfg.Logger, ready: make(chan struct{}), far: farBehind, room: maxTxs, recent: newProofs(), older: newProofs(),
 		moved: make(chan struct{}),
 	}
 	for _, m := range cfg.Genesis.Members {
@@ -161,7 +165,7 @@ func (n *Node) open(dir string) (*badgerdb.DB, *app.App, error) {
 		return nil, nil, fmt.Errorf("ledger: %w", err)
 	}
 	a, err := app.Open(app.Config{
-		DB: db, Genesis: n.cfg.Genesis, Keep: n.cfg.Keep, SnapshotEvery: n.cfg.SnapshotEvery, MaxPending: mempoolTxs, Logger: n.log,
+		DB: db, Genesis: n.cfg.Genesis, Keep: n.cfg.Keep, SnapshotEvery: n.cfg.SnapshotEvery, Waiting: n.cfg.Waiting, Logger: n.log,
 	})
 	if err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("ledger in %s: %w", dir, err), db.Close())
@@ -250,7 +254,7 @@ func (n *Node) start(ctx context.Context) (*chain, error) {
 			e, err := ledger.ReadEpoch(app.View())
 			return time.Unix(0, e.Start).Add(n.cfg.Genesis.EpochDuration), err
 		},
-		app: app, stores: db.Provider(), signs: signs, log: n.log.With("component", "consensus"),
+		app: app, pool: app, room: n.room, stores: db.Provider(), signs: signs, log: n.log.With("component", "consensus"),
 	})
 }
 

@@ -38,8 +38,8 @@ func (s State) Propose(b Block, maxBytes int64, o Options) ([][]byte, error) {
 // few hundred bytes only. A full block of them would take seconds.
 const maxCertificates = 512
 
-// fairShare: whatever it pays, one sender fills at most 1/fairShare of a block before all others have had their share.
-const fairShare = 4
+// FairShare: whatever it pays, one sender fills at most 1/FairShare of a block before all others have had their share.
+const FairShare = 4
 
 // Order arranges transactions for a block of at most maxBytes:
 //
@@ -51,7 +51,7 @@ const fairShare = 4
 //   - Malformed and underpaying transactions are skipped.
 func Order(p ledger.Params, txs [][]byte, maxBytes int64) [][]byte {
 	q := newQueue(&p, txs)
-	share, certificates := maxBytes/fairShare, 0 // certificates picked
+	share, certificates := maxBytes/FairShare, 0 // certificates picked
 	var picked [][]byte
 	for q.Len() > 0 {
 		s := q.senders[0]
@@ -70,7 +70,7 @@ func Order(p ledger.Params, txs [][]byte, maxBytes int64) [][]byte {
 		s.turns++
 		s.bytes += size
 		s.certificates += next.certificates
-		s.served = s.bytes >= share || s.certificates >= maxCertificates/fairShare
+		s.served = s.bytes >= share || s.certificates >= maxCertificates/FairShare
 		if len(s.waiting) == 0 {
 			heap.Pop(q)
 		} else {

@@ -17,6 +17,7 @@ import (
 	"walrus/ledger"
 	"walrus/ledger/engine/badgerdb"
 	"walrus/ledger/machine"
+	"walrus/ledger/mempool"
 	"walrus/ledger/merkle"
 )
 
@@ -39,8 +40,8 @@ type Config struct {
 	Keep uint64
 	// SnapshotEvery is the number of heights between snapshots. 0: DefaultSnapshotEvery.
 	SnapshotEvery uint64
-	// MaxPending bounds the transactions that wait for a block. 0: DefaultMaxPending.
-	MaxPending int
+	// Waiting bounds the transactions that wait for a block. Zero: DefaultWaiting().
+	Waiting mempool.Limits
 	// Workers bounds the goroutines that run a block. 0: one for each core.
 	Workers int
 	Logger  *slog.Logger // nil: none
@@ -49,8 +50,6 @@ type Config struct {
 const (
 	// DefaultSnapshotEvery leaves a joining node a few hundred blocks to run after the newest snapshot.
 	DefaultSnapshotEvery = 1000
-	// DefaultMaxPending is some 20 full blocks of small transactions.
-	DefaultMaxPending = 50_000
 	// keptViews is the number of newest heights whose views ViewAt returns.
 	keptViews = 16
 )
@@ -68,6 +67,7 @@ type App struct {
 	committees certs.Committees
 	known      *known
 	gate       *machine.Gate
+	fates      fates
 	snapshots  *snapshots
 
 	step     sync.Mutex // held while a block is run or committed, and during a restoration
@@ -89,8 +89,8 @@ func Open(cfg Config) (*App, error) {
 	if cfg.SnapshotEvery == 0 {
 		cfg.SnapshotEvery = DefaultSnapshotEvery
 	}
-	if cfg.MaxPending == 0 {
-		cfg.MaxPending = DefaultMaxPending
+	if cfg.Waiting == (mempool.Limits{}) {
+		cfg.Waiting = DefaultWaiting()
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
@@ -102,7 +102,8 @@ func Open(cfg Config) (*App, error) {
 	a := &App{
 		cfg: cfg, db: cfg.DB, space: cfg.DB.Space("ledger"), log: cfg.Logger, network: cfg.Genesis.NetworkID(),
 		committees: committees,
-		known:      newKnown(cfg.MaxPending), gate: machine.NewGate(cfg.MaxPending), changed: make(chan struct{}),
+		known:      newKnown(cfg.Waiting.Txs), gate: machine.NewGate(cfg.Waiting), fates: newFates(),
+		changed: make(chan struct{}),
 	}
 	a.snapshots = newSnapshots(a.db, a.space, a.log)
 	if err := a.open(); err != nil {
@@ -216,17 +217,24 @@ func (a *App) load() error {
 			"the node then fetches the ledger from the others", ErrMismatch, head.height, got, head.root)
 	}
 	a.kept.Store(head.kept)
-	return a.show(&View{Height: head.height, Time: head.time, space: a.space, tree: tree}, true)
+	return a.show(&View{Height: head.height, Time: head.time, space: a.space, tree: tree}, nil)
 }
 
-// show makes v the newest view, or the only one, and resets the mempool to it.
-func (a *App) show(v *View, only bool) error {
-	if err := a.gate.Update(a.state(v), v.Height); err != nil {
+// show makes v the newest view, and tells the gate of what block b changed. Without a block, v is
+// the only view.
+func (a *App) show(v *View, b *block) error {
+	var changes []machine.Change
+	if b != nil {
+		changes = b.outcome.Changes
+	}
+	left, err := a.gate.Update(a.state(v), v.Height, changes)
+	if err != nil {
 		return err
 	}
+	a.fates.note(left)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if only {
+	if b == nil {
 		a.views = nil
 	}
 	a.views = append(a.views, v)

@@ -106,7 +106,7 @@ func (a *App) commit(b *block) error {
 	if err := a.db.Sync(); err != nil {
 		return fmt.Errorf("commit block %d: %w", b.height, err)
 	}
-	if err := a.show(next, false); err != nil {
+	if err := a.show(next, b); err != nil {
 		return err
 	}
 	if next.Height%a.cfg.SnapshotEvery == 0 {

@@ -127,7 +127,7 @@ func (r *restoration) finish() error {
 		return err
 	}
 	a.kept.Store(head.kept)
-	return a.show(&View{Height: h.height, Time: h.time, space: a.space, tree: r.tree}, true)
+	return a.show(&View{Height: h.height, Time: h.time, space: a.space, tree: r.tree}, nil)
 }
 
 // abandon restores the genesis.
