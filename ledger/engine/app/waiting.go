@@ -40,7 +40,7 @@ func (a *App) Offer(raw []byte, relayed bool) (taken *machine.Taken, err error) 
 	taken, left, err := a.gate.Admit(raw, a.known.tx, relayed)
 	a.fates.note(left)
 	if taken != nil {
-		a.known.txs.Add(taken.ID, struct{}{})
+		a.known.learned(taken.ID)
 		a.fates.gone.Remove(taken.ID)
 	}
 	return taken, err
