@@ -10,7 +10,7 @@ import (
 	"walrus/ledger/engine/badgerdb"
 )
 
-// Submit lets a transaction wait for a block. It also succeeds if the transaction waits already or is committed. Errors:
+// Submit lets a transaction wait for a block. It also succeeds if it waits already or is committed. Errors:
 // *ledger.OpError if it is refused, ErrCatchingUp.
 func (n *Node) Submit(ctx context.Context, tx []byte) error {
 	if err := ctx.Err(); err != nil {

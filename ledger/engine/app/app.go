@@ -66,9 +66,8 @@ type App struct {
 	network    certs.NetworkID
 	committees certs.Committees
 	known      *known
-	gate       *machine.Gate
-	fates      fates
-	snapshots  *snapshots
+	*waiting
+	snapshots *snapshots
 
 	step     sync.Mutex // held while a block is run or committed, and during a restoration
 	proposed *block     // run when it was proposed; guarded by step
@@ -102,9 +101,9 @@ func Open(cfg Config) (*App, error) {
 	a := &App{
 		cfg: cfg, db: cfg.DB, space: cfg.DB.Space("ledger"), log: cfg.Logger, network: cfg.Genesis.NetworkID(),
 		committees: committees,
-		known:      newKnown(cfg.Waiting.Txs), gate: machine.NewGate(cfg.Waiting), fates: newFates(),
-		changed: make(chan struct{}),
+		known:      newKnown(cfg.Waiting.Txs), changed: make(chan struct{}),
 	}
+	a.waiting = newWaiting(cfg.Waiting, a.known)
 	a.snapshots = newSnapshots(a.db, a.space, a.log)
 	if err := a.open(); err != nil {
 		return nil, fmt.Errorf("open ledger: %w", err)
@@ -227,11 +226,9 @@ func (a *App) show(v *View, b *block) error {
 	if b != nil {
 		changes = b.outcome.Changes
 	}
-	left, err := a.gate.Update(a.state(v), v.Height, changes)
-	if err != nil {
+	if err := a.waiting.update(a.state(v), v.Height, changes); err != nil {
 		return err
 	}
-	a.fates.note(left)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if b == nil {
