@@ -39,8 +39,8 @@ func newFlood(count int) *flood {
 
 // attach prepares the flood for a network.
 func (f *flood) attach(s *fleet) {
-	p := s.genesis.Params()
-	f.s, f.fee = s, p.MinFee(len((&ledger.Tx{Ops: []ledger.Op{ledger.Transfer{}}}).Marshal()))
+	p, ops := s.genesis.Params(), []ledger.Op{ledger.Transfer{}}
+	f.s, f.fee = s, p.MinFee(len((&ledger.Tx{Ops: ops}).Marshal()), ops)
 }
 
 func (f *flood) fund(g *ledger.Genesis) {

@@ -11,7 +11,7 @@ import (
 )
 
 // Submit lets a transaction wait for a block. It also succeeds if it waits already or is committed. Errors:
-// *ledger.OpError if it is refused, ErrCatchingUp.
+// *ledger.OpError if it is refused, ErrDisk, ErrCatchingUp.
 func (n *Node) Submit(ctx context.Context, tx []byte) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -30,8 +30,11 @@ func (n *Node) Submit(ctx context.Context, tx []byte) error {
 	} else if !errors.Is(err, ledger.ErrNotFound) {
 		return err
 	}
+	if err := c.cfg.refuses(); err != nil {
+		return fmt.Errorf("submit transaction: %w", err)
+	}
 	var refused *ledger.OpError
-	if err := c.gossip.submit(tx); errors.As(err, &refused) {
+	if err := c.guard.gossip.submit(tx); errors.As(err, &refused) {
 		return refused
 	} else if err != nil {
 		return fmt.Errorf("submit transaction: %w", err)

@@ -96,6 +96,9 @@ func (g *Gate) Admit(raw []byte, verified func(ledger.TxID) bool, relayed bool) 
 	if err != nil {
 		return nil, nil, refuse(ledger.CodeFormat, "%v", err)
 	}
+	if err := g.fits(tx, len(raw)); err != nil {
+		return nil, nil, err
+	}
 	signed := func() bool { return verified != nil && verified(id) || tx.Verify() == nil }
 	t := &mempool.Tx{ID: id, Sender: tx.Sender.Address(), Nonce: tx.Nonce, Expiry: tx.Expiry, Fee: tx.Fee, Raw: raw}
 	t.Blob, t.Free = tx.Free()
@@ -115,6 +118,18 @@ func (g *Gate) Admit(raw []byte, verified func(ledger.TxID) bool, relayed bool) 
 	return t, left, nil
 }
 
+// fits refuses a transaction that no block has room for.
+func (g *Gate) fits(tx *ledger.Tx, size int) error {
+	g.mu.Lock()
+	work := g.params.Work(size, tx.Ops)
+	g.mu.Unlock()
+	if work > ledger.MaxBlockWork {
+		return refuse(ledger.CodeLimit, "it has %d units of work, and a block has at most %d: make several of it", work,
+			ledger.MaxBlockWork)
+	}
+	return nil
+}
+
 // admit checks all but the signature and a proof, and with keep lets the transaction wait.
 func (g *Gate) admit(t *mempool.Tx, tx *ledger.Tx, relayed, keep bool) ([]Left, error) {
 	g.mu.Lock()
@@ -125,7 +140,9 @@ func (g *Gate) admit(t *mempool.Tx, tx *ledger.Tx, relayed, keep bool) ([]Left, 
 	if refused := checkEnvelope(tx, g.state.Network, g.height); refused != nil {
 		return nil, refused
 	}
-	t.Least, t.Weight, t.Spends = g.params.MinFee(len(t.Raw)), Weight(tx, len(t.Raw)), spends(tx, t.Sender, &g.params)
+	size := len(t.Raw)
+	t.Least, t.Spends = g.params.MinFee(size, tx.Ops), spends(tx, t.Sender, &g.params)
+	t.Work, t.Weight = g.params.Work(size, tx.Ops), g.params.Weight(size, tx.Ops)
 	var sender mempool.Account
 	if !t.Free && !g.pool.Knows(t.Sender) {
 		a, err := ledger.ReadAccount(g.state.Values, t.Sender)
@@ -144,9 +161,6 @@ func (g *Gate) admit(t *mempool.Tx, tx *ledger.Tx, relayed, keep bool) ([]Left, 
 }
 
 var errNotStarted = errors.New("admit transaction: the ledger has not started yet")
-
-// Weight returns the room that a transaction takes of a block: what a proposer and the market weigh its tip against.
-func Weight(_ *ledger.Tx, size int) uint64 { return uint64(size) + proposalOverhead }
 
 // spends adds up the WAL that a transaction takes from its sender besides the fee, as far as the operations tell. If
 // the gate ignored it, one person could fill it for nothing: move the balance on to the next account, and leave

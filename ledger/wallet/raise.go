@@ -60,9 +60,9 @@ func pricedOut(f *flight, no *ledger.OpError) error {
 // ErrNothingToRaise: all transactions of a wallet have been settled.
 var ErrNothingToRaise = errors.New("no transaction of this wallet waits")
 
-// Bump sends a transaction again that Do has given up, with a higher fee: at least a tenth more, and at most most; 0 for
-// a bound of 100 times the least fee. A zero id means the one with the lowest nonce. Errors: ErrNothingToRaise, or as
-// from Do.
+// Bump sends a transaction again that Do has given up, with a higher fee: at least a tenth more, and at most most; 0
+// means a bound of 100 times the least fee. A zero id means the one with the lowest nonce. Errors: ErrNothingToRaise,
+// or as from Do.
 func (p *Payer) Bump(ctx context.Context, id ledger.TxID, most ledger.Amount) (ledger.Receipt, error) {
 	head, err := p.refresh(ctx)
 	if err != nil {
@@ -73,14 +73,14 @@ func (p *Payer) Bump(ctx context.Context, id ledger.TxID, most ledger.Amount) (l
 		if id != (ledger.TxID{}) && tx.ID() != id {
 			continue
 		}
-		f := &flight{tx: tx, most: most, feeByte: head.Params.FeeByte, earlier: map[ledger.TxID]bool{}, parts: []part{{}}}
+		f := &flight{tx: tx, most: most, earlier: map[ledger.TxID]bool{}, parts: []part{{}}}
 		if most == 0 {
-			f.most = times(head.Params.MinFee(len(tx.Marshal())), bumpMaxFee)
+			f.most = times(head.Params.MinFee(len(tx.Marshal()), tx.Ops), bumpMaxFee)
 		}
 		again := *tx
 		again.Expiry = head.Height + lifetime + p.salt
 		f.tx = &again
-		if !p.raise(f, head.Params.MinFee(len(tx.Marshal()))) {
+		if !p.raise(f, head.Params.MinFee(len(tx.Marshal()), tx.Ops)) {
 			return ledger.Receipt{}, fmt.Errorf("transaction %s: its fee is %v already, and the bound is %v: allow more", tx.ID(),
 				tx.Fee, f.most)
 		}

@@ -167,7 +167,7 @@ func (p *Payer) fill(ctx context.Context, head *Head) {
 	nothing := []ledger.Op{ledger.Transfer{To: p.wallet.address}}
 	tx := &ledger.Tx{Network: head.Network, Nonce: head.Account.Nonce, Expiry: head.Height + lifetime + p.salt,
 		Ops: nothing}
-	least := head.Params.MinFee(len(tx.Marshal()))
+	least := head.Params.MinFee(len(tx.Marshal()), tx.Ops)
 	f := &flight{tx: tx, earlier: map[ledger.TxID]bool{}, most: times(least, p.wallet.maxFee)}
 	tx.Fee = least
 	tx.Sign(p.wallet.key)
