@@ -48,6 +48,9 @@ func (v *View) Get(key []byte) ([]byte, error) {
 // Prove proves the value that Get returns, against Root.
 func (v *View) Prove(key []byte) merkle.Proof { return v.tree.Prove(key) }
 
+// Top returns the top of the tree down to a depth, for clients with proofs against older roots.
+func (v *View) Top(depth int) ([]byte, error) { return v.tree.Top(depth) }
+
 // Object names an object that an account owns.
 type Object struct {
 	ID   ledger.ObjectID
