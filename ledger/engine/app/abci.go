@@ -108,10 +108,14 @@ func (a *App) FinalizeBlock(_ context.Context, r *abci.RequestFinalizeBlock) (*a
 	root := b.outcome.Tree.Root()
 	response := &abci.ResponseFinalizeBlock{AppHash: root[:], TxResults: make([]*abci.ExecTxResult, len(b.txs))}
 	for i, result := range b.outcome.Results {
-		// All nodes must have the same Code and Data: put nothing here that depends on the node.
-		response.TxResults[i] = &abci.ExecTxResult{Code: uint32(result.Code), Data: result.Agreed()}
+		response.TxResults[i] = Agreed(result)
 	}
 	return response, nil
+}
+
+// Agreed returns the part of a result that all nodes have alike. The next header has the hash of all such parts.
+func Agreed(r ledger.Result) *abci.ExecTxResult {
+	return &abci.ExecTxResult{Code: uint32(r.Code), Data: r.Agreed()}
 }
 
 // Commit makes the decided block part of the ledger.
@@ -129,8 +133,8 @@ func (a *App) Commit(context.Context, *abci.RequestCommit) (*abci.ResponseCommit
 		return nil, a.fail(err)
 	}
 	response := new(abci.ResponseCommit)
-	if a.cfg.Keep > 0 && b.height > a.cfg.Keep {
-		response.RetainHeight = int64(b.height - a.cfg.Keep)
+	if a.cfg.Keep.Time > 0 {
+		response.RetainHeight = int64(a.kept.Load())
 	}
 	return response, nil
 }

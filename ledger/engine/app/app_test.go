@@ -312,7 +312,7 @@ func TestViewsWhileBlocksGoOn(t *testing.T) {
 func TestPrune(t *testing.T) {
 	c := newChain(t, 9)
 	const keep = 20
-	a := openApp(t, "", c.genesis, func(cfg *Config) { cfg.Keep = keep })
+	a := openApp(t, "", c.genesis, func(cfg *Config) { cfg.Keep = Retention{1, keep} })
 	for range 60 {
 		run(t, a, c.random(t))
 	}
@@ -351,9 +351,9 @@ func TestPrune(t *testing.T) {
 	}
 	response, err := a.FinalizeBlock(t.Context(), c.add(t))
 	check(t, err)
-	if commit, err := a.Commit(t.Context(), nil); err != nil || commit.RetainHeight != int64(c.height-keep) ||
+	if commit, err := a.Commit(t.Context(), nil); err != nil || commit.RetainHeight != int64(c.height-keep+1) ||
 		response == nil {
-		t.Errorf("retain height %d, %v, want %d", commit.RetainHeight, err, c.height-keep)
+		t.Errorf("retain height %d, %v, want %d", commit.RetainHeight, err, c.height-keep+1)
 	}
 }
 

@@ -2,7 +2,6 @@ package app
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"runtime"
 	"sync"
@@ -96,7 +95,7 @@ func (a *App) commit(b *block) error {
 		return fmt.Errorf("commit block %d: %w", b.height, err)
 	}
 	a.writeLog(&batch, b)
-	kept, err := a.prune(&batch, b.height)
+	kept, err := a.prune(&batch, b.height, b.time)
 	if err != nil {
 		return fmt.Errorf("commit block %d: prune the log: %w", b.height, err)
 	}
@@ -214,55 +213,4 @@ func concerns(sender ledger.Address, r ledger.Result) map[ledger.Address]bool {
 		accounts[e.From], accounts[e.To] = true, true
 	}
 	return accounts
-}
-
-// prunedAtOnce bounds the log records that one commit removes. A full block has fewer.
-const prunedAtOnce = 20_000
-
-// prune removes log records that are too old at a height, and returns the first height whose log is then complete.
-func (a *App) prune(batch *badgerdb.Batch, height uint64) (kept uint64, err error) {
-	old := a.kept.Load()
-	if a.cfg.Keep == 0 || height < a.cfg.Keep+old {
-		return old, nil
-	}
-	kept = height - a.cfg.Keep + 1
-	pairs, err := a.space.Scan(badgerdb.Range{
-		From: logKey(old-1, 0), To: logKey(kept, 0), Limit: prunedAtOnce, MaxBytes: 8 << 20,
-	})
-	if err != nil {
-		return 0, err
-	}
-	for _, p := range pairs {
-		at, ok := parsePosition(p.Key)
-		if !ok {
-			return 0, errors.New("the log has a key that is too short")
-		}
-		batch.Delete(a.space, p.Key)
-		if at.Index == 0 {
-			continue
-		}
-		sender, receipt, err := unmarshalRecord(p.Value)
-		if err != nil {
-			return 0, err
-		}
-		if !receipt.Effective() {
-			continue
-		}
-		batch.Delete(a.space, txKey(receipt.ID))
-		for account := range concerns(sender, receipt.Result) {
-			batch.Delete(a.space, historyKey(account, Position{at.Height, at.Index - 1}))
-		}
-	}
-	if len(pairs) > 0 && (len(pairs) == prunedAtOnce || sizeOf(pairs) >= 8<<20) { // there may be more
-		at, _ := parsePosition(pairs[len(pairs)-1].Key)
-		kept = at.Height + 1
-	}
-	return kept, nil
-}
-
-func sizeOf(pairs []badgerdb.Pair) (size int) {
-	for _, p := range pairs {
-		size += len(p.Key) + len(p.Value)
-	}
-	return size
 }
