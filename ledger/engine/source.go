@@ -233,7 +233,11 @@ func read(v *app.View, b *types.LightBlock, keys [][]byte, top int) (*light.Read
 		if err != nil {
 			return nil, err
 		}
-		r.Items[i] = light.Item{Value: value, Proof: v.Prove(key)}
+		proof, err := v.Prove(key)
+		if err != nil {
+			return nil, err
+		}
+		r.Items[i] = light.Item{Value: value, Proof: proof}
 	}
 	var err error
 	if top > 0 {
