@@ -293,9 +293,3 @@ func (h Hash) Next() (Hash, bool) {
 	}
 	return h, false
 }
-
-// Leaf is what the tree has of a pair.
-type Leaf struct {
-	Path  Hash // SHA-256 of the key
-	Value Hash // SHA-256 of the value
-}

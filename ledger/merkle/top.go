@@ -25,18 +25,26 @@ func (t *Tree) Top(depth int) ([]byte, error) {
 	if t == nil {
 		return []byte{topEmpty}, nil
 	}
-	return appendTop(nil, t.root, min(depth, MaxTopDepth)), nil
+	return t.appendTop(nil, t.root, Place{}, min(depth, MaxTopDepth))
 }
 
-func appendTop(b []byte, n node, depth int) []byte {
+func (t *Tree) appendTop(b []byte, n node, at Place, depth int) (_ []byte, err error) {
 	if n == nil {
-		return append(b, topEmpty)
+		return append(b, topEmpty), nil
 	}
-	if in, ok := n.(*inner); ok && depth > 0 {
-		return appendTop(appendTop(append(b, topInner), in.left, depth-1), in.right, depth-1)
+	if st, ok := n.(*stub); ok && at.Depth < depth && st.keys > 1 {
+		if n, err = t.store.load(st, at); err != nil {
+			return nil, err
+		}
+	}
+	if in, ok := n.(*inner); ok && at.Depth < depth {
+		if b, err = t.appendTop(append(b, topInner), in.left, at.child(0), depth); err != nil {
+			return nil, err
+		}
+		return t.appendTop(b, in.right, at.child(1), depth)
 	}
 	h := hashOf(n)
-	return append(append(b, topSubtree), h[:]...)
+	return append(append(b, topSubtree), h[:]...), nil
 }
 
 // ReadTop returns the subtrees in a Top of the tree with this root. A key has a value in that tree if a proof of it, of

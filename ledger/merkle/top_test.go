@@ -1,6 +1,7 @@
 package merkle
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -23,8 +24,11 @@ func TestTop(t *testing.T) {
 				changes = append(changes, Change{Key: fmt.Append(nil, i)}, Change{Key: fmt.Append(nil, 1000+i), Value: []byte{1}})
 			}
 		}
-		old := (*Tree)(nil).Apply(before, 1)
-		tree := old.Apply(changes, 1)
+		old := Build(before)
+		tree, err := old.Apply(changes, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
 		now := map[string]string{}
 		for _, c := range append(before, changes...) {
 			if now[string(c.Key)] = string(c.Value); c.Value == nil {
@@ -36,20 +40,28 @@ func TestTop(t *testing.T) {
 		if err != nil || len(top) > MaxTopSize {
 			t.Fatalf("%d bytes, %v", len(top), err)
 		}
+		values := map[string][]byte{}
+		for key, value := range now {
+			values[key] = []byte(value)
+		}
+		stored, _ := save(tree, nil, values, nil)
+		if same, err := stored.Top(depth); err != nil || !bytes.Equal(same, top) {
+			t.Fatalf("depth %d: another top when the tree is stored, %v", depth, err)
+		}
 		subtrees, err := ReadTop(tree.Root(), top, depth)
 		if err != nil {
 			t.Fatal(err)
 		}
 		kept := 0
 		for _, c := range before {
-			subtree := old.Prove(c.Key).Subtree(c.Key, c.Value, depth)
+			subtree := subtreeOf(t, old, c.Key, c.Value, depth)
 			if subtrees[subtree] {
 				kept++
 				if now[string(c.Key)] != string(c.Value) {
 					t.Fatalf("depth %d: key %s is taken for unchanged", depth, c.Key)
 				}
 			}
-			if value, ok := now[string(c.Key)]; ok && !subtrees[tree.Prove(c.Key).Subtree(c.Key, []byte(value), depth)] {
+			if value, ok := now[string(c.Key)]; ok && !subtrees[subtreeOf(t, tree, c.Key, []byte(value), depth)] {
 				t.Fatalf("depth %d: the new proof of key %s does not hold", depth, c.Key)
 			}
 		}
@@ -68,7 +80,7 @@ func TestTop(t *testing.T) {
 			t.Errorf("with a wrong bit: %v", err)
 		}
 	}
-	deep, err := (*Tree)(nil).Apply([]Change{{[]byte("a"), []byte("b")}, {[]byte("c"), []byte("d")}}, 1).Top(1)
+	deep, err := Build([]Change{{[]byte("a"), []byte("b")}, {[]byte("c"), []byte("d")}}).Top(1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,4 +92,13 @@ func TestTop(t *testing.T) {
 	if top, err := (*Tree)(nil).Top(3); err != nil || len(top) != 1 {
 		t.Errorf("of an empty tree: %x, %v", top, err)
 	}
+}
+
+func subtreeOf(t *testing.T, tree *Tree, key, value []byte, depth int) Hash {
+	t.Helper()
+	p, err := tree.Prove(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p.Subtree(key, value, depth)
 }
