@@ -284,6 +284,9 @@ func (e *edge) unmarshal(b []byte) (rest []byte, err error) {
 	return nil, fmt.Errorf("%w: tag %d with %d bytes after it", ErrFormat, tag, len(b))
 }
 
+// Compare orders paths.
+func (h Hash) Compare(other Hash) int { return bytes.Compare(h[:], other[:]) }
+
 // Next returns the path after h; false after the last.
 func (h Hash) Next() (Hash, bool) {
 	for i := len(h) - 1; i >= 0; i-- {
