@@ -405,7 +405,10 @@ func (c *chain) Objects(_ context.Context, l Listing, after ledger.ObjectID, lim
 		if b, err := ledger.UnmarshalBlob(v); o.Blob && err == nil && b.Owner == l.Account && !l.Offers {
 			list = append(list, o)
 		}
-		if s, err := ledger.UnmarshalStorage(v); !o.Blob && err == nil && s.Owner == l.Account && !l.Offers {
+		if given, err := ledger.UnmarshalOffer(v); k[0] == 'O' && err == nil && given.To == l.Account && l.Offers {
+			list = append(list, o)
+		}
+		if s, err := ledger.UnmarshalStorage(v); k[0] == 'S' && err == nil && s.Owner == l.Account && !l.Offers {
 			list = append(list, o)
 		}
 	}

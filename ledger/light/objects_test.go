@@ -145,3 +145,19 @@ func (w *world) check(t *testing.T, o *Owned) {
 	}
 	t.Errorf("no height has account %+v", o.Account)
 }
+
+func TestOffers(t *testing.T) {
+	w := newWorld(t)
+	offer := func(b byte, to ledger.Address) merkle.Change {
+		return put(ledger.KeyOffer(ledger.ObjectID{b}), ledger.Offer{From: bob, To: to, Until: 3}.Marshal())
+	}
+	w.set(t, append(give(5), offer(7, alice), offer(8, bob), offer(9, alice))...)
+	c := w.asking(t, w.honest)
+	want := []ledger.ObjectID{{7}, {9}}
+	if got, err := c.Offers(limited(t), alice, ledger.ObjectID{}, 9); err != nil || !slices.Equal(got, want) {
+		t.Errorf("offers %v, %v", got, err)
+	}
+	if got, err := c.Offers(limited(t), alice, ledger.ObjectID{7}, 9); err != nil || !slices.Equal(got, want[1:]) {
+		t.Errorf("offers after the first %v, %v", got, err)
+	}
+}
