@@ -109,7 +109,7 @@ func (l *lister) open(ctx context.Context) (*opening, error) {
 	}
 	var tops sync.Map // by node: its subtrees
 	o, err := first(ctx, c, func(ctx context.Context, id peer.ID) (*opening, error) {
-		a, err := c.ask(ctx, id, at, [][]byte{ledger.KeyAccount(l.owner)})
+		a, err := readAt(ctx, c, id, at, [][]byte{ledger.KeyAccount(l.owner)})
 		if err != nil {
 			return nil, err
 		}
@@ -239,7 +239,7 @@ func (l *lister) readPart(ctx context.Context, o *opening, part []Object) error 
 	for i, name := range part {
 		keys[i] = name.key()
 	}
-	a, err := l.client.ask(ctx, o.node, At{Height: o.answer.Height, Exact: true}, keys)
+	a, err := readAt(ctx, l.client, o.node, At{Height: o.answer.Height, Exact: true}, keys)
 	if err != nil {
 		return err
 	}

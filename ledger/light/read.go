@@ -60,7 +60,7 @@ func (c *Client) get(ctx context.Context, hasty bool, atLeast uint64, keys [][]b
 
 // readFrom reads keys from one node and verifies the whole answer.
 func (c *Client) readFrom(ctx context.Context, id peer.ID, at At, keys [][]byte) (*View, error) {
-	answer, err := c.ask(ctx, id, at, keys)
+	answer, err := readAt(ctx, c, id, at, keys)
 	if err != nil {
 		return nil, err
 	}
@@ -71,8 +71,8 @@ func (c *Client) readFrom(ctx context.Context, id peer.ID, at At, keys [][]byte)
 	return v, c.fresh(id, answer.Block, answer.Trouble)
 }
 
-// ask reads keys from one node and verifies all of the answer but its top, and how new it is.
-func (c *Client) ask(ctx context.Context, id peer.ID, at At, keys [][]byte) (*readAnswer, error) {
+// readAt reads keys from one node and verifies all of the answer but its top, and how new it is.
+func readAt(ctx context.Context, c *Client, id peer.ID, at At, keys [][]byte) (*readAnswer, error) {
 	var answer readAnswer
 	if err := c.calls.ask(ctx, id, readProtocol, &readRequest{at, keys}, &answer); err != nil {
 		return nil, err
