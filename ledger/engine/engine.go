@@ -66,6 +66,8 @@ type Config struct {
 	Archive bool
 	// SnapshotEvery is the number of heights between snapshots for joining nodes. Default 1000.
 	SnapshotEvery uint64
+	// StateCache is the memory for parts of the state's tree, in bytes. Default merkle.DefaultCache.
+	StateCache int
 	// Limits bound what light clients may use. Default light.DefaultLimits().
 	Limits light.Limits
 	// Logger gets errors and events that no caller receives. Required.
@@ -186,7 +188,8 @@ func (n *Node) open(dir string) (*badgerdb.DB, *app.App, error) {
 		return nil, nil, fmt.Errorf("ledger: %w", err)
 	}
 	a, err := app.Open(app.Config{
-		DB: db, Genesis: n.cfg.Genesis, Keep: n.cfg.Retention(), SnapshotEvery: n.cfg.SnapshotEvery, MaxPending: mempoolTxs, Logger: n.log,
+		DB: db, Genesis: n.cfg.Genesis, Keep: n.cfg.Retention(), SnapshotEvery: n.cfg.SnapshotEvery,
+		Cache: n.cfg.StateCache, MaxPending: mempoolTxs, Logger: n.log,
 	})
 	if err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("ledger in %s: %w", dir, err), db.Close())
