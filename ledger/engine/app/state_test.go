@@ -124,7 +124,7 @@ func stateBench(t *testing.T, a *App, blobs, transfers int) {
 			_, to := stateAccount(r.IntN(blobs))
 			tx := &ledger.Tx{Network: a.network, Nonce: uint64(next / senders), Expiry: 1000, Ops: []ledger.Op{ledger.Transfer{To: to, Amount: 1}}}
 			next++
-			tx.Fee = params.MinFee(len(tx.Marshal())) * 2
+			tx.Fee = params.MinFee(len(tx.Marshal()), tx.Ops) * 2
 			tx.Sign(key)
 			block.Txs = append(block.Txs, tx.Marshal())
 			a.known.txs.Add(tx.ID(), struct{}{})
