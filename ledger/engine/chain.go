@@ -20,6 +20,7 @@ import (
 	sm "github.com/cometbft/cometbft/state"
 	"github.com/cometbft/cometbft/store"
 	"github.com/cometbft/cometbft/types"
+	"github.com/cosmos/gogoproto/proto"
 
 	"walrus/ledger"
 	"walrus/ledger/light"
@@ -49,7 +50,9 @@ type chain struct {
 	sw    *sw
 	guard *guard
 	state sm.Store // read only
-	wal   wal      // owned by the goroutine that commits blocks
+	// voices has a lock of its own.
+	voices voices
+	wal    wal // owned by the goroutine that commits blocks
 
 	caughtUp chan struct{} // closed when this node takes part in consensus
 	failure  chan struct{} // closed when the chain cannot go on
@@ -129,6 +132,7 @@ func openChain(ctx context.Context, cfg chainConfig) (*chain, error) {
 	c := &chain{cfg: cfg, caughtUp: make(chan struct{}), failure: make(chan struct{}), saved: make(chan struct{})}
 	c.wal.file = walFile
 	c.heightAt, c.due = time.Now(), cfg.heartbeat
+	c.voices.know(cfg.members)
 	c.enoughAt = c.heightAt
 	c.guard = &guard{Application: cfg.app, chain: c}
 	logger := newLogger(ctx, cfg.log, c.fail)
@@ -139,10 +143,14 @@ func openChain(ctx context.Context, cfg chainConfig) (*chain, error) {
 	if c.sw, err = newSwitch(cfg.switchConfig, logger.With("module", "switch")); err != nil {
 		return nil, err
 	}
-	c.sw.fail = c.fail
+	c.sw.fail, c.sw.late, c.sw.hear = c.fail, c.late, c.voices.hear
 	if w, ok := cfg.signs.(*witness); ok {
 		w.watch(cfg.doc.ChainID, cfg.log, c.fail)
-		c.guard.witness, c.sw.hear = w, w.hear
+		c.guard.witness = w
+		c.sw.hear = func(msg proto.Message) {
+			c.voices.hear(msg)
+			w.hear(msg)
+		}
 	}
 	if c.node, err = c.assemble(ctx, logger); err != nil {
 		return nil, err
@@ -153,6 +161,7 @@ func openChain(ctx context.Context, cfg chainConfig) (*chain, error) {
 	}
 	c.sw.info = c.node.NodeInfo()
 	c.height = c.node.BlockStore().Height()
+	c.voices.begin(c.height + 1)
 	for _, name := range []string{"CONSENSUS", "BLOCKSYNC", "MEMPOOL", "EVIDENCE"} {
 		r, ok := c.node.Switch().Reactor(name)
 		if !ok {
