@@ -59,3 +59,15 @@ func (r *Result) Subjects(sender Address) map[Subject]bool {
 	}
 	return all
 }
+
+// Certifies returns the index of the newest event that certified or extended a permanent record of a blob to this end;
+// ok is false if there is none.
+func (r *Result) Certifies(blob shards.BlobID, end uint32) (seq int, ok bool) {
+	for i := len(r.Events) - 1; i >= 0; i-- {
+		e := &r.Events[i]
+		if (e.Kind == EventCertified || e.Kind == EventExtended) && e.Blob == blob && !e.Deletable && e.End == end {
+			return i, true
+		}
+	}
+	return 0, false
+}
