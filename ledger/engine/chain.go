@@ -9,20 +9,18 @@ import (
 	"sync"
 	"time"
 
+	dbm "github.com/cometbft/cometbft-db"
 	abci "github.com/cometbft/cometbft/abci/types"
 	"github.com/cometbft/cometbft/blocksync"
 	"github.com/cometbft/cometbft/config"
 	"github.com/cometbft/cometbft/crypto/ed25519"
-	"github.com/cometbft/cometbft/mempool"
 	"github.com/cometbft/cometbft/node"
 	"github.com/cometbft/cometbft/p2p"
 	"github.com/cometbft/cometbft/proxy"
 	sm "github.com/cometbft/cometbft/state"
 	"github.com/cometbft/cometbft/store"
 	"github.com/cometbft/cometbft/types"
-	"github.com/cosmos/gogoproto/proto"
 
-	"walrus/ledger"
 	"walrus/ledger/light"
 )
 
@@ -37,6 +35,8 @@ type chainConfig struct {
 	timing    Timing
 	refuses   func() error // why no transactions are taken; nil if they are
 	app       abci.Application
+	pool      pool
+	room      int64 // for transactions in our proposals, in bytes
 	stores    config.DBProvider
 	signs     types.PrivValidator
 	log       *slog.Logger
@@ -45,14 +45,15 @@ type chainConfig struct {
 // chain runs CometBFT around an application. CometBFT's Node only puts its parts together. The parts are started and
 // stopped here, so that CometBFT's own network never runs and everything ends in order.
 type chain struct {
-	cfg   chainConfig // constant after openChain, as are all fields before mu
-	node  *node.Node
-	sw    *sw
-	guard *guard
-	state sm.Store // read only
-	// voices has a lock of its own.
-	voices voices
-	wal    wal // owned by the goroutine that commits blocks
+	cfg       chainConfig // constant after openChain, as are all fields before mu
+	node      *node.Node
+	sw        *sw
+	guard     *guard
+	gossip    *gossip
+	state     sm.Store // read only, as is states, its database
+	states    dbm.DB
+	handovers handovers
+	wal       wal // owned by the goroutine that commits blocks
 
 	caughtUp chan struct{} // closed when this node takes part in consensus
 	failure  chan struct{} // closed when the chain cannot go on
@@ -105,8 +106,7 @@ func cometConfig(cfg *chainConfig) *config.Config {
 	c.P2P.ListenAddress, c.P2P.PexReactor = "tcp://127.0.0.1:0", false // must parse; never listened at
 	c.P2P.AddrBook = filepath.Join(cfg.dir, "unused")                  // never written
 
-	c.Mempool.Size, c.Mempool.MaxTxsBytes, c.Mempool.CacheSize = mempoolTxs, mempoolBytes, mempoolSeen
-	c.Mempool.MaxTxBytes, c.Mempool.Recheck, c.Mempool.Broadcast = ledger.MaxTxSize, true, true
+	c.Mempool.Size, c.Mempool.CacheSize, c.Mempool.Recheck, c.Mempool.Broadcast = 1, 1, true, false // see bell
 
 	t, co := cfg.timing, c.Consensus
 	co.WalPath = walDir + "/wal"
@@ -132,7 +132,6 @@ func openChain(ctx context.Context, cfg chainConfig) (*chain, error) {
 	c := &chain{cfg: cfg, caughtUp: make(chan struct{}), failure: make(chan struct{}), saved: make(chan struct{})}
 	c.wal.file = walFile
 	c.heightAt, c.due = time.Now(), cfg.heartbeat
-	c.voices.know(cfg.members)
 	c.enoughAt = c.heightAt
 	c.guard = &guard{Application: cfg.app, chain: c}
 	logger := newLogger(ctx, cfg.log, c.fail)
@@ -143,14 +142,10 @@ func openChain(ctx context.Context, cfg chainConfig) (*chain, error) {
 	if c.sw, err = newSwitch(cfg.switchConfig, logger.With("module", "switch")); err != nil {
 		return nil, err
 	}
-	c.sw.fail, c.sw.late, c.sw.hear = c.fail, c.late, c.voices.hear
+	c.sw.fail, c.sw.late = c.fail, c.late
 	if w, ok := cfg.signs.(*witness); ok {
 		w.watch(cfg.doc.ChainID, cfg.log, c.fail)
-		c.guard.witness = w
-		c.sw.hear = func(msg proto.Message) {
-			c.voices.hear(msg)
-			w.hear(msg)
-		}
+		c.guard.witness, c.sw.hear = w, w.hear
 	}
 	if c.node, err = c.assemble(ctx, logger); err != nil {
 		return nil, err
@@ -160,15 +155,20 @@ func openChain(ctx context.Context, cfg chainConfig) (*chain, error) {
 			cfg.dir, have, cfg.doc.ChainID))
 	}
 	c.sw.info = c.node.NodeInfo()
+	c.guard.gossip = newGossip(cfg.pool, &bell{make(chan struct{}, 1), c.node.Mempool}, c.catchingUp,
+		logger.With("module", "mempool"))
 	c.height = c.node.BlockStore().Height()
-	c.voices.begin(c.height + 1)
+	c.sw.voices.begin(c.height + 1)
 	for _, name := range []string{"CONSENSUS", "BLOCKSYNC", "MEMPOOL", "EVIDENCE"} {
 		r, ok := c.node.Switch().Reactor(name)
 		if !ok {
 			return nil, errors.Join(c.release(), fmt.Errorf("consensus has no reactor %s", name))
 		}
-		if name == "CONSENSUS" {
+		switch name {
+		case "CONSENSUS":
 			r = &entrance{Reactor: c.node.ConsensusReactor(), chain: c}
+		case "MEMPOOL":
+			r = c.guard.gossip
 		}
 		c.sw.attach(name, r, boundChannel)
 	}
@@ -186,6 +186,7 @@ func (c *chain) openStores() error {
 	if err != nil {
 		return fmt.Errorf("open consensus state: %w", err)
 	}
+	c.states = states
 	c.state = sm.NewStore(states, sm.StoreOptions{})
 	st, err := c.state.Load()
 	if err != nil {
@@ -255,11 +256,8 @@ func untilBlock(now, end time.Time, pause time.Duration) time.Duration {
 // boundChannel limits a peer's memory use to the size of our blocks and transactions.
 func boundChannel(d *p2p.ChannelDescriptor) {
 	d.RecvMessageCapacity = min(d.RecvMessageCapacity, maxMessage)
-	switch d.ID {
-	case blocksync.BlocksyncChannel:
+	if d.ID == blocksync.BlocksyncChannel {
 		d.SendQueueCapacity = blockQueue
-	case mempool.MempoolChannel:
-		d.SendQueueCapacity = txQueue
 	}
 }
 
