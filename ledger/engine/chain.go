@@ -14,7 +14,6 @@ import (
 	"github.com/cometbft/cometbft/blocksync"
 	"github.com/cometbft/cometbft/config"
 	"github.com/cometbft/cometbft/crypto/ed25519"
-	"github.com/cometbft/cometbft/mempool"
 	"github.com/cometbft/cometbft/node"
 	"github.com/cometbft/cometbft/p2p"
 	"github.com/cometbft/cometbft/proxy"
@@ -23,7 +22,6 @@ import (
 	"github.com/cometbft/cometbft/types"
 	"github.com/cosmos/gogoproto/proto"
 
-	"walrus/ledger"
 	"walrus/ledger/light"
 )
 
@@ -38,6 +36,8 @@ type chainConfig struct {
 	timing    Timing
 	refuses   func() error // why no transactions are taken; nil if they are
 	app       abci.Application
+	pool      pool
+	room      int64 // for transactions in our proposals, in bytes
 	stores    config.DBProvider
 	signs     types.PrivValidator
 	log       *slog.Logger
@@ -50,6 +50,7 @@ type chain struct {
 	node      *node.Node
 	sw        *sw
 	guard     *guard
+	gossip    *gossip
 	state     sm.Store // read only, as is states, its database
 	states    dbm.DB
 	handovers handovers
@@ -107,8 +108,7 @@ func cometConfig(cfg *chainConfig) *config.Config {
 	c.P2P.ListenAddress, c.P2P.PexReactor = "tcp://127.0.0.1:0", false // must parse; never listened at
 	c.P2P.AddrBook = filepath.Join(cfg.dir, "unused")                  // never written
 
-	c.Mempool.Size, c.Mempool.MaxTxsBytes, c.Mempool.CacheSize = mempoolTxs, mempoolBytes, mempoolSeen
-	c.Mempool.MaxTxBytes, c.Mempool.Recheck, c.Mempool.Broadcast = ledger.MaxTxSize, true, true
+	c.Mempool.Size, c.Mempool.CacheSize, c.Mempool.Recheck, c.Mempool.Broadcast = 1, 1, true, false // see bell
 
 	t, co := cfg.timing, c.Consensus
 	co.WalPath = walDir + "/wal"
@@ -162,6 +162,8 @@ func openChain(ctx context.Context, cfg chainConfig) (*chain, error) {
 			cfg.dir, have, cfg.doc.ChainID))
 	}
 	c.sw.info = c.node.NodeInfo()
+	c.gossip = newGossip(cfg.pool, &bell{make(chan struct{}, 1), c.node.Mempool}, c.catchingUp,
+		logger.With("module", "mempool"))
 	c.height = c.node.BlockStore().Height()
 	c.voices.begin(c.height + 1)
 	for _, name := range []string{"CONSENSUS", "BLOCKSYNC", "MEMPOOL", "EVIDENCE"} {
@@ -169,8 +171,11 @@ func openChain(ctx context.Context, cfg chainConfig) (*chain, error) {
 		if !ok {
 			return nil, errors.Join(c.release(), fmt.Errorf("consensus has no reactor %s", name))
 		}
-		if name == "CONSENSUS" {
+		switch name {
+		case "CONSENSUS":
 			r = &entrance{Reactor: c.node.ConsensusReactor(), chain: c}
+		case "MEMPOOL":
+			r = c.gossip
 		}
 		c.sw.attach(name, r, boundChannel)
 	}
@@ -258,11 +263,8 @@ func untilBlock(now, end time.Time, pause time.Duration) time.Duration {
 // boundChannel limits a peer's memory use to the size of our blocks and transactions.
 func boundChannel(d *p2p.ChannelDescriptor) {
 	d.RecvMessageCapacity = min(d.RecvMessageCapacity, maxMessage)
-	switch d.ID {
-	case blocksync.BlocksyncChannel:
+	if d.ID == blocksync.BlocksyncChannel {
 		d.SendQueueCapacity = blockQueue
-	case mempool.MempoolChannel:
-		d.SendQueueCapacity = txQueue
 	}
 }
 

@@ -76,7 +76,7 @@ func (c *chain) check(what string, err error) error {
 // PrepareProposal implements abci.Application. The application picks from more transactions than fit into a block.
 func (g *guard) PrepareProposal(ctx context.Context,
 	r *abci.RequestPrepareProposal) (*abci.ResponsePrepareProposal, error) {
-	r.MaxTxBytes = min(r.MaxTxBytes, maxTxs)
+	r.MaxTxBytes = min(r.MaxTxBytes, g.chain.cfg.room)
 	res, err := g.Application.PrepareProposal(ctx, r)
 	return res, g.chain.check("propose a block", err)
 }
@@ -112,6 +112,9 @@ func (g *guard) Commit(ctx context.Context, r *abci.RequestCommit) (*abci.Respon
 	if g.rest != nil {
 		g.rest(g.time)
 	}
+	if g.chain.gossip != nil { // not while CometBFT is assembled
+		g.chain.gossip.remind(g.height)
+	}
 	return res, nil
 }
 
@@ -128,14 +131,8 @@ func (g *guard) look() {
 	}
 }
 
-// CheckTx implements abci.Application. CometBFT would panic about an error, whoever sent the transaction. While the disk
-// is nearly full, new transactions are refused, and after the next block those that wait are dropped.
+// CheckTx implements abci.Application. CometBFT would panic about an error, whoever sent the transaction.
 func (g *guard) CheckTx(ctx context.Context, r *abci.RequestCheckTx) (*abci.ResponseCheckTx, error) {
-	if refuses := g.chain.cfg.refuses; refuses != nil {
-		if err := refuses(); err != nil {
-			return &abci.ResponseCheckTx{Code: uint32(ledger.CodeInternal), Log: err.Error()}, nil
-		}
-	}
 	res, err := g.Application.CheckTx(ctx, r)
 	if err != nil {
 		g.chain.fail(fmt.Errorf("%w: check a transaction: %w", ErrHalted, err))

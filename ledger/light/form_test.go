@@ -32,7 +32,7 @@ func messages(t testing.TB) []message {
 		&objectsRequest{Listing{alice, true, 7}, ledger.ObjectID{1}, 5},
 		&objectsAnswer{[]Object{{ledger.ObjectID{3}, true}, {ledger.ObjectID{4}, false}}},
 		&snapshotsRequest{}, &snapshotsAnswer{[]Snapshot{{1, 2, []byte{3}}}},
-		&partRequest{1, 2}, &partAnswer{[]byte{1}}, &refusal{"no", 3, 4},
+		&partRequest{1, 2}, &partAnswer{[]byte{1}}, &refusal{"no", 3, 4, 5},
 	}
 }
 
@@ -76,7 +76,7 @@ func TestFormsRefuse(t *testing.T) {
 			t.Errorf("%s: no error", name)
 		}
 	}
-	if b, err := encode(&refusal{Text: strings.Repeat("é\x00", 400)}); err != nil || len(b) > maxText+12 {
+	if b, err := encode(&refusal{Text: strings.Repeat("é\x00", 400)}); err != nil || len(b) > maxText+20 {
 		t.Errorf("a long text takes %d bytes, %v", len(b), err)
 	}
 }
