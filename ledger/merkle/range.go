@@ -219,8 +219,9 @@ func (v *ranging) end(prefix *Hash, depth int, low, high bool) Hash {
 	return Hash{}
 }
 
-// Marshal returns the binary form: low edge, then high edge. An edge is the number of inner nodes u16 and of hashes u16,
-// little-endian, the hashes, then a byte: 0, or 1 followed by path and value hash of the leaf outside the interval.
+// Marshal returns the binary form: low edge, then high edge. An edge is the number of inner nodes u16 and of
+// hashes u16, little-endian, the hashes, then a byte: 0, or 1 followed by path and value hash of the leaf outside the
+// interval.
 func (p RangeProof) Marshal() []byte {
 	b := make([]byte, 0, 2*(5+2*sha256.Size)+sha256.Size*(len(p.low.siblings)+len(p.high.siblings)))
 	return p.high.marshal(p.low.marshal(b))
