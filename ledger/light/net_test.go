@@ -16,6 +16,7 @@ import (
 	"go.uber.org/goleak"
 
 	"walrus/ledger"
+	"walrus/ledger/merkle"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -48,6 +49,7 @@ type source struct {
 	receipt func(ctx context.Context, id ledger.TxID) (*Inclusion, error)
 	history func(ctx context.Context, a ledger.Address, before Position, limit int) ([]Inclusion, uint64, error)
 	objects func(ctx context.Context, owner ledger.Address, after ledger.ObjectID, limit int) ([]Object, error)
+	ranges  func(ctx context.Context, height uint64, first, last merkle.Hash, limit int) (*Range, error)
 }
 
 func (s *source) LightBlock(ctx context.Context, height uint64) (*types.LightBlock, error) {
@@ -94,6 +96,13 @@ func (s *source) Objects(ctx context.Context, owner ledger.Address, after ledger
 	return s.Source.Objects(ctx, owner, after, limit)
 }
 
+func (s *source) Range(ctx context.Context, height uint64, first, last merkle.Hash, limit int) (*Range, error) {
+	if s.ranges != nil {
+		return s.ranges(ctx, height, first, last, limit)
+	}
+	return s.Source.Range(ctx, height, first, last, limit)
+}
+
 // world has a chain, a host that serves it, one that may lie, and one for clients.
 type world struct {
 	*chain
@@ -135,9 +144,9 @@ func (s *teller) History(ctx context.Context, a ledger.Address, p Position, n in
 func (s *teller) Objects(ctx context.Context, a ledger.Address, o ledger.ObjectID, n int) ([]Object, error) {
 	return s.Load().Objects(ctx, a, o, n)
 }
-func (s *teller) Snapshots(ctx context.Context) ([]Snapshot, error) { return s.Load().Snapshots(ctx) }
-func (s *teller) SnapshotPart(ctx context.Context, h uint64, p uint32) ([]byte, error) {
-	return s.Load().SnapshotPart(ctx, h, p)
+func (s *teller) Snapshots(ctx context.Context) ([]uint64, error) { return s.Load().Snapshots(ctx) }
+func (s *teller) Range(ctx context.Context, h uint64, a, b merkle.Hash, n int) (*Range, error) {
+	return s.Load().Range(ctx, h, a, b, n)
 }
 func (s *teller) Trouble() string { return s.Load().Trouble() }
 
