@@ -297,7 +297,7 @@ func (p *Payer) Do(ctx context.Context, build ledger.Build) (ledger.Receipt, err
 		Network: p.chain.network, Nonce: account.Nonce, Expiry: head.Height + 1000,
 		Ops: build(func(op int) ledger.ObjectID { return ledger.NewObjectID(p.Address(), account.Nonce, op) }),
 	}
-	tx.Fee = p.chain.params.MinFee(len(tx.Marshal()))
+	tx.Fee = p.chain.params.MinFee(len(tx.Marshal()), tx.Ops)
 	tx.Sign(p.key)
 	return p.chain.Submit(ctx, tx)
 }

@@ -76,7 +76,7 @@ func (c *chain) check(what string, err error) error {
 // PrepareProposal implements abci.Application. The application picks from more transactions than fit into a block.
 func (g *guard) PrepareProposal(ctx context.Context,
 	r *abci.RequestPrepareProposal) (*abci.ResponsePrepareProposal, error) {
-	r.MaxTxBytes = min(r.MaxTxBytes, maxTxs)
+	r.MaxTxBytes = min(r.MaxTxBytes, g.chain.cfg.room)
 	res, err := g.Application.PrepareProposal(ctx, r)
 	return res, g.chain.check("propose a block", err)
 }
@@ -111,6 +111,9 @@ func (g *guard) Commit(ctx context.Context, r *abci.RequestCommit) (*abci.Respon
 	g.look()
 	if g.rest != nil {
 		g.rest(g.time)
+	}
+	if g.chain.gossip != nil { // not while CometBFT is assembled
+		g.chain.gossip.remind(g.height)
 	}
 	return res, nil
 }

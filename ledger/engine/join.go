@@ -20,6 +20,7 @@ import (
 	"github.com/cometbft/cometbft/version"
 	"github.com/libp2p/go-libp2p/core/peer"
 
+	"walrus/internal/pause"
 	"walrus/ledger/engine/app"
 	"walrus/ledger/engine/badgerdb"
 	"walrus/ledger/light"
@@ -45,7 +46,8 @@ type offer struct {
 
 // join brings a node that starts or is far behind close to the others: it restores the state after a recent block,
 // proven by the validators' signatures. If that fails, the node can still fetch block by block, so join returns only
-// errors that leave no usable database. What an attempt has fetched is kept for the next one.
+// errors that leave no usable database. What an attempt has fetched is kept for the next one. But while no other member
+// keeps the next block any more, join goes on: CometBFT would believe that it has caught up.
 func (n *Node) join(ctx context.Context) error {
 	client, err := light.New(light.Config{
 		Genesis: n.cfg.Genesis, Host: n.cfg.Host, Peers: n.others, Connect: n.cfg.Connect, Logger: n.log,
@@ -54,27 +56,46 @@ func (n *Node) join(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	tries := make(map[peer.ID]int)
+	next := filepath.Join(n.cfg.Dir, nextDir)
+	tries, told := make(map[peer.ID]int), false
 	for {
 		look, cancel := context.WithTimeout(ctx, headWait)
 		head, err := client.Head(look)
-		cancel()
 		have := n.View().Height
-		if err != nil && !errors.Is(err, light.ErrStalled) && !errors.Is(err, light.ErrClock) {
+		known := err == nil || errors.Is(err, light.ErrStalled) || errors.Is(err, light.ErrClock)
+		behind := known && head.Height > have
+		gone := behind && errors.Is(lookFor(look, client, have+1), light.ErrPruned)
+		cancel()
+		above := have + n.far/2
+		switch {
+		case gone:
+			above = have
+		case !known:
 			return ctx.Err()
-		}
-		if head.Height <= have+n.far {
-			return errors.Join(ctx.Err(), os.RemoveAll(filepath.Join(n.cfg.Dir, nextDir)))
+		case !behind || head.Height <= have+n.far:
+			return errors.Join(ctx.Err(), os.RemoveAll(next))
 		}
 		n.log.Info("far behind the other members: looking for a snapshot", "height", have, "head", head.Height)
 		begun := n.begun()
-		o := best(n.offers(ctx, client, have+n.far/2, head.Height-2, tries), begun)
-		if o == nil {
+		o := best(n.offers(ctx, client, above, head.Height-min(head.Height, 2), tries), begun)
+		if o == nil && !gone {
 			n.log.Info("no usable snapshot found: fetching all blocks", "height", have, "head", head.Height)
 			return ctx.Err()
 		}
+		if o == nil {
+			if !told {
+				n.log.Warn("no other member keeps the next block any more, and none offers a snapshot: waiting for one", "height", have,
+					"head", head.Height)
+				told = true
+			}
+			clear(tries)
+			if !pause.For(ctx, headWait) {
+				return ctx.Err()
+			}
+			continue
+		}
 		if begun != o.height {
-			if err := os.RemoveAll(filepath.Join(n.cfg.Dir, nextDir)); err != nil {
+			if err := os.RemoveAll(next); err != nil {
 				return err
 			}
 		}
@@ -85,6 +106,12 @@ func (n *Node) join(ctx context.Context) error {
 		n.log.Warn("joining by a snapshot failed", "height", o.height, "err", err)
 		tried(tries, o, left)
 	}
+}
+
+// lookFor returns nil if a member has the block at a height.
+func lookFor(ctx context.Context, client *light.Client, height uint64) error {
+	_, err := client.Block(ctx, height)
+	return err
 }
 
 // tried counts an attempt for the nodes that were left in it, or for all if there are none.

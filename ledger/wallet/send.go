@@ -155,7 +155,7 @@ func (p *Payer) fill(ctx context.Context, head *Head) {
 	nothing := []ledger.Op{ledger.Transfer{To: p.wallet.address}}
 	tx := &ledger.Tx{Network: head.Network, Nonce: head.Account.Nonce, Expiry: head.Height + lifetime + p.salt,
 		Ops: nothing}
-	tx.Fee = head.Params.MinFee(len(tx.Marshal()))
+	tx.Fee = head.Params.MinFee(len(tx.Marshal()), tx.Ops)
 	tx.Sign(p.wallet.key)
 	_, _ = p.chain.Submit(ctx, tx)
 }
