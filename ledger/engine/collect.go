@@ -42,8 +42,8 @@ type restoration interface {
 	Add(unit int, first, end merkle.Hash, got *light.Range) error
 }
 
-// collecting fetches a state from several peers at once. Each takes units that no other peer works on; when none is free,
-// it fetches one that another is slow with, so no peer holds up the end.
+// collecting fetches a state from several peers at once. Each takes units that no other peer works on; when none is
+// free, it fetches one that another is slow with, so no peer holds up the end.
 type collecting struct {
 	into  restoration // constant, as are the next two
 	fetch ranges

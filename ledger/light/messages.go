@@ -200,7 +200,8 @@ func (m *snapshotsAnswer) form(f *form) {
 	list(f, "heights", &m.Heights, MaxSnapshots, 8, func(f *form, h *uint64) { f.u64("height", h) })
 }
 
-// rangeRequest asks for the pairs of the state at a height with paths between First and Last, about Limit bytes of them.
+// rangeRequest asks for the pairs of the state at a height with paths between First and Last, about Limit bytes of
+// them.
 type rangeRequest struct {
 	Height      uint64
 	First, Last merkle.Hash

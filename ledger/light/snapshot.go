@@ -11,8 +11,8 @@ import (
 	"walrus/ledger/merkle"
 )
 
-// Range is a part of the state at a height: all pairs whose keys' SHA-256, their paths, lie in an interval, or the first
-// of them.
+// Range is a part of the state at a height: all pairs whose keys' SHA-256, their paths, lie in an interval, or the
+// first of them.
 type Range struct {
 	// Pairs are in ascending order of paths: see AppendPair. At most MaxRange bytes.
 	Pairs []byte
@@ -43,8 +43,8 @@ func NextPair(b []byte) (key, value, rest []byte, err error) {
 	return key, value, f.b, nil
 }
 
-// Verify checks that the range has all pairs of the state with this root whose paths lie between first and the path end,
-// both included. end is last, or with More the path of the last pair. Memory does not grow with the range.
+// Verify checks that the range has all pairs of the state with this root whose paths lie between first and the path
+// end, both included. end is last, or with More the path of the last pair. Memory does not grow with the range.
 func (r *Range) Verify(root, first, last merkle.Hash) (end merkle.Hash, err error) {
 	var key []byte
 	for b := r.Pairs; len(b) > 0; {

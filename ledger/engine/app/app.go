@@ -1,7 +1,7 @@
 // Package app is the application that CometBFT replicates: the ledger's state in a database, under the rules of
 // ledger/machine. It runs blocks, commits each in one step that survives any crash, serves reads from immutable
-// views, keeps a log of receipts and events, and serves and restores whole states in ranges. It starts no network and no
-// consensus. Start with Open.
+// views, keeps a log of receipts and events, and serves and restores whole states in ranges. It starts no network and
+// no consensus. Start with Open.
 package app
 
 import (

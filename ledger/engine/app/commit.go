@@ -139,8 +139,8 @@ func (a *App) writeState(batch *badgerdb.Batch, b *block) error {
 	return nil
 }
 
-// writePair writes the new value of a key of the state, nil to remove it, and updates the indexes of objects by owner and
-// of offers by receiver.
+// writePair writes the new value of a key of the state, nil to remove it, and updates the indexes of objects by owner
+// and of offers by receiver.
 func (d *disk) writePair(batch *badgerdb.Batch, key, old, value []byte) error {
 	if value == nil {
 		batch.Delete(d.space, stateKey(key))

@@ -41,8 +41,8 @@ func unmarshalTrusted(b []byte) (t Trusted, ok bool) {
 // many ranges can be fetched at once.
 const RestoreUnits = 64
 
-// Restoration fills a database with the state at a height, in verified ranges. Its progress is written with the data: it
-// goes on after a crash. Memory does not grow with the state. It is safe for concurrent use.
+// Restoration fills a database with the state at a height, in verified ranges. Its progress is written with the data:
+// it goes on after a crash. Memory does not grow with the state. It is safe for concurrent use.
 type Restoration struct {
 	disk    *disk // constant, as are the next two
 	network certs.NetworkID
@@ -89,7 +89,8 @@ func RestoredHeight(db *badgerdb.DB) (uint64, error) {
 	return t.Height, err
 }
 
-// Restore goes on with the restoration of a state in a database, or begins it. Whatever else the database has is removed.
+// Restore goes on with the restoration of a state in a database, or begins it. Whatever else the database has is
+// removed.
 func Restore(db *badgerdb.DB, genesis *ledger.Genesis, t Trusted, log *slog.Logger) (*Restoration, error) {
 	space := db.Space("ledger")
 	r := &Restoration{disk: &disk{db: db, space: space, log: log}, network: genesis.NetworkID(), trusted: t}

@@ -11,8 +11,8 @@ import (
 	"walrus/ledger/merkle"
 )
 
-// A snapshot is a view that is held, so that joining nodes can fetch its state in ranges: making one copies nothing. The
-// database keeps what later blocks replace for as long as the view is held, so its life is bounded.
+// A snapshot is a view that is held, so that joining nodes can fetch its state in ranges: making one copies nothing.
+// The database keeps what later blocks replace for as long as the view is held, so its life is bounded.
 const (
 	// keptSnapshots is the number of newest snapshots held.
 	keptSnapshots = 2
@@ -97,8 +97,9 @@ func (s *snapshots) drop() {
 // are still being read, within bounds.
 func (a *App) Snapshots() []uint64 { return a.snapshots.heights() }
 
-// Range returns the pairs of the state at a height of Snapshots with paths between first and last, with their proof: all
-// of them, or the first, as many as limit bytes hold and at least one. Errors wrap ledger.ErrNotFound for other heights.
+// Range returns the pairs of the state at a height of Snapshots with paths between first and last, with their proof:
+// all of them, or the first, as many as limit bytes hold and at least one. Errors wrap ledger.ErrNotFound for other
+// heights.
 func (a *App) Range(height uint64, first, last merkle.Hash, limit int) (*light.Range, error) {
 	v := a.snapshots.use(height)
 	if v == nil {
