@@ -155,7 +155,7 @@ func openChain(ctx context.Context, cfg chainConfig) (*chain, error) {
 			cfg.dir, have, cfg.doc.ChainID))
 	}
 	c.sw.info = c.node.NodeInfo()
-	c.gossip = newGossip(cfg.pool, &bell{make(chan struct{}, 1), c.node.Mempool}, c.catchingUp,
+	c.guard.gossip = newGossip(cfg.pool, &bell{make(chan struct{}, 1), c.node.Mempool}, c.catchingUp,
 		logger.With("module", "mempool"))
 	c.height = c.node.BlockStore().Height()
 	c.sw.voices.begin(c.height + 1)
@@ -168,7 +168,7 @@ func openChain(ctx context.Context, cfg chainConfig) (*chain, error) {
 		case "CONSENSUS":
 			r = &entrance{Reactor: c.node.ConsensusReactor(), chain: c}
 		case "MEMPOOL":
-			r = c.gossip
+			r = c.guard.gossip
 		}
 		c.sw.attach(name, r, boundChannel)
 	}
