@@ -26,6 +26,7 @@ type genesisFile struct {
 	FeeByte        field[priceText]  `yaml:"feeByte"`
 	Capacity       field[sizeText]   `yaml:"capacity"`
 	BurnBasis      *uint32           `yaml:"burnBasis"`
+	DepositPerByte field[priceText]  `yaml:"depositPerByte"`
 	Treasury       field[Address]    `yaml:"treasury,omitempty"`
 	Accounts       []accountFile     `yaml:"accounts,omitempty"`
 	Members        []memberFile      `yaml:"members"`
@@ -130,6 +131,7 @@ func (f *genesisFile) genesis() *Genesis {
 		FeeByte:       Amount(f.FeeByte.or(priceText(DefaultFeeByte))),
 		Capacity:      uint64(f.Capacity.or(DefaultCapacity)),
 		BurnBasis:     DefaultBurnBasis, Treasury: f.Treasury.value,
+		DepositPerByte: Amount(f.DepositPerByte.or(priceText(DefaultDepositPerByte))),
 	}
 	if f.MaxEpochsAhead != nil {
 		g.MaxEpochsAhead = *f.MaxEpochsAhead
@@ -211,7 +213,8 @@ func (g *Genesis) Marshal() ([]byte, error) {
 		MaxEpochsAhead: &g.MaxEpochsAhead, StoragePrice: is(priceText(g.StoragePrice)),
 		WritePrice: is(priceText(g.WritePrice)),
 		FeeTx:      is(priceText(g.FeeTx)), FeeByte: is(priceText(g.FeeByte)), Capacity: is(sizeText(g.Capacity)),
-		BurnBasis: &g.BurnBasis, Treasury: field[Address]{value: g.Treasury, set: g.Treasury != Address{}},
+		BurnBasis: &g.BurnBasis, DepositPerByte: is(priceText(g.DepositPerByte)),
+		Treasury: field[Address]{value: g.Treasury, set: g.Treasury != Address{}},
 	}
 	for _, a := range g.Accounts {
 		f.Accounts = append(f.Accounts, accountFile{is(a.Address), is(priceText(a.Amount))})

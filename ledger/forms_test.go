@@ -69,7 +69,7 @@ func testMember() Member {
 func testEvent() Event {
 	return Event{
 		Kind: EventCertified, From: id(1), To: id(2), Amount: 3, Object: id(4), Other: id(5), Blob: id(6), Size: 7, Bytes: 8,
-		Deletable: true, Epoch: 9, End: 10, Certificate: []byte{11},
+		Deletable: true, Epoch: 9, End: 10, Certificate: []byte{11}, Deposit: -12,
 	}
 }
 
@@ -92,10 +92,10 @@ func formOf[T interface{ Marshal() []byte }](v T, unmarshal func([]byte) (T, err
 func testForms() map[string]namedForm {
 	forms := map[string]namedForm{
 		"account": formOf(Account{5 * WAL, 6, 7, 8}, UnmarshalAccount),
-		"storage": formOf(Storage{id(1), 2, 3, 4 << 30}, UnmarshalStorage),
+		"storage": formOf(Storage{id(1), 2, 3, 4 << 30, 5}, UnmarshalStorage),
 		"blob": formOf(Blob{Owner: id(1), Shared: true, Funds: 2, BlobID: id(3), Size: 4, Root: id(5),
 			Deletable: true, Registered: 6,
-			Certified: 7, Start: 8, End: 9, Bytes: 10, Attributes: []Attribute{{"a", "b"}, {"c", ""}}}, UnmarshalBlob),
+			Certified: 7, Start: 8, End: 9, Bytes: 10, Deposit: 11, Attributes: []Attribute{{"a", "b"}, {"c", ""}}}, UnmarshalBlob),
 		"blobInfo": formOf(BlobInfo{1, 2, 3, []DeletableEnd{{4, 5, 5}, {6, 1, 0}}, false}, UnmarshalBlobInfo),
 		"invalid info": formOf(BlobInfo{InitialCertified: 1, Deletable: []DeletableEnd{{4, 5, 5}}, Invalid: true},
 			UnmarshalBlobInfo),
@@ -106,7 +106,7 @@ func testForms() map[string]namedForm {
 		"pot":            formOf(Pot{1, 2}, UnmarshalPot),
 		"epoch":          formOf(EpochInfo{1, -2, 3}, unmarshalEpochInfo),
 		"supply":         formOf(Supply{1}, unmarshalSupply),
-		"parameters":     formOf(Params{1, 2, 3, 4, 5, 6, 7, 8, 9, 10}, unmarshalParams),
+		"parameters":     formOf(Params{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}, unmarshalParams),
 		"member":         formOf(testMember(), unmarshalMember),
 		"event":          formOf(testEvent(), UnmarshalEvent),
 		"transfer event": formOf(Event{Kind: EventTransferred, From: id(1), To: id(2), Amount: 3}, UnmarshalEvent),
@@ -421,7 +421,7 @@ func TestIDs(t *testing.T) {
 		{"object", NewObjectID(id(1), 2, 3), "8ebdb3f1b77c1fc8dafb008f8e5b793c0dde03cc08eefd70b833bfc37829620f"},
 		{"blob", shards.DeriveBlobID(4, id(5)), "9eab4c97434a3d864f9ab691d313a397bc6ff2199d19a43f6df743bf4810ae15"},
 		{"result", [32]byte(Result{Op: -1, Fee: 1, Spent: 2, Events: []Event{testEvent()}}.Agreed()[18:]),
-			"aceb91591ded4b1a5fcf0791e7993d160642e34d83c09394973890ae4ae3c03d"},
+			"4d9cf58a08b564062d2945c9a1b1ba49cd8a8f12bc875ff641f0eab54621bf83"},
 	} {
 		if got := hex.EncodeToString(tt.got[:]); got != tt.want {
 			t.Errorf("%s %s, want %s", tt.what, got, tt.want)

@@ -155,6 +155,8 @@ type Event struct {
 	End         uint32        `json:"endEpoch,omitempty"`
 	Certificate []byte        `json:"certificate,omitempty"`
 	Monitor     PeerKey       `json:"monitor,omitzero"`
+	// Deposit is the WAL that moved from an account into the object's deposit; negative: it went back.
+	Deposit int64 `json:"depositFrost,omitempty"`
 }
 
 // Receipt is the place and the result of a committed transaction.

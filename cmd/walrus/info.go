@@ -93,6 +93,8 @@ func (a *terminal) printInfo(r *infoReport, info *client.Info) error {
 		{"price", fmt.Sprintf("%s for each epoch and %s for writing, per MiB of encoded size; storage is sold up to %s ahead",
 			p.StoragePrice, p.WritePrice, plural(p.MaxEpochsAhead, "epoch"))},
 		{"fees", fmt.Sprintf("%s per transaction, and %s for each of its bytes", p.FeeTx, p.FeeByte)},
+		{"deposits", fmt.Sprintf("%s for a record, more with attributes; it comes back when the record goes. An account keeps %s",
+			r.Price.Blob, r.Price.Least)},
 	}...)
 	if s := r.Supply; s != nil {
 		rows = append(rows, [][]string{
@@ -143,6 +145,9 @@ type infoReport struct {
 		Write    ledger.Amount `json:"writePricePerUnitSize"`   // FROST per unit
 		FeeTx    ledger.Amount `json:"feeTxFrost"`
 		FeeByte  ledger.Amount `json:"feeByteFrost"`
+		Deposit  ledger.Amount `json:"depositPerByteFrost"` // of state; comes back
+		Blob     ledger.Amount `json:"recordDepositFrost"`  // of a record without attributes
+		Least    ledger.Amount `json:"leastBalanceFrost"`   // that an account keeps
 		Examples []exampleBlob `json:"exampleBlobs"`
 	} `json:"priceInfo"`
 	Supply *supplyInfo `json:"supplyInfo,omitempty"`
@@ -210,6 +215,7 @@ func newInfoReport(genesis *ledger.Genesis, info *client.Info) *infoReport {
 	r.Storage.NShards, r.Storage.NNodes, r.Storage.Capacity = p.Shards(), len(com.Members()), params.Capacity
 	r.Size.StorageUnitSize, r.Size.MaxBlobSize = ledger.UnitSize, shards.MaxLength
 	r.Price.Storage, r.Price.Write, r.Price.FeeTx, r.Price.FeeByte = params.StoragePrice, params.WritePrice, params.FeeTx, params.FeeByte
+	r.Price.Deposit, r.Price.Blob, r.Price.Least = params.DepositPerByte, params.BlobDeposit(nil), params.LeastBalance()
 	for _, size := range []uint64{1 << 10, 1 << 20, 64 << 20, 1 << 30} {
 		e := exampleBlob{UnencodedSize: size, EncodedSize: p.EncodedSize(size)}
 		storage, err := params.StorageCost(uint64(e.EncodedSize), 1)

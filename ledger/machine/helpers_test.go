@@ -84,6 +84,7 @@ func newNetwork(t testing.TB, adjust func(g *ledger.Genesis)) *network {
 	if err != nil {
 		t.Fatal(err)
 	}
+	g.DepositPerByte = 0 // tests of deposits switch them on
 	if adjust != nil {
 		adjust(g)
 	}

@@ -24,10 +24,15 @@ func applySplitStorage(x *run, op ledger.SplitStorage) *ledger.OpError {
 	default:
 		s.Bytes, part.Bytes = s.Bytes-op.Bytes, op.Bytes
 	}
+	part.Deposit = x.block.params.StorageDeposit()
+	change, refused := lodge(x, 0, 0, part.Deposit)
+	if refused != nil {
+		return refused
+	}
 	id := x.object()
 	x.setStorage(op.Storage, s)
 	x.setStorage(id, part)
 	x.event(ledger.Event{Kind: ledger.EventStorageSplit, From: x.sender, Object: op.Storage, Other: id,
-		Bytes: part.Bytes, End: part.End})
+		Bytes: part.Bytes, End: part.End, Deposit: change})
 	return x.count(x.sender, 1, 0)
 }

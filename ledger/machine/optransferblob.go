@@ -21,6 +21,9 @@ func applyTransferBlob(x *run, op ledger.TransferBlob) *ledger.OpError {
 	e := x.blobEvent(ledger.EventBlobMoved, op.Object, &b)
 	e.To = op.To
 	x.event(e)
+	if refused := checkKeeps(x, op.To, x.account(op.To).Balance); refused != nil {
+		return refused
+	}
 	if refused := x.count(x.sender, 0, -1); refused != nil {
 		return refused
 	}

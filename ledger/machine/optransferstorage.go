@@ -19,6 +19,9 @@ func applyTransferStorage(x *run, op ledger.TransferStorage) *ledger.OpError {
 	x.setStorage(op.Storage, s)
 	x.event(ledger.Event{Kind: ledger.EventStorageMoved, From: x.sender, To: op.To, Object: op.Storage,
 		Bytes: s.Bytes, End: s.End})
+	if refused := checkKeeps(x, op.To, x.account(op.To).Balance); refused != nil {
+		return refused
+	}
 	if refused := x.count(x.sender, -1, 0); refused != nil {
 		return refused
 	}
