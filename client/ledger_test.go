@@ -233,7 +233,7 @@ func TestShared(t *testing.T) {
 	}
 }
 
-// TestSendTo stores a certified blob for another account, which gets its own record.
+// TestSendTo stores a certified blob for another account, which is offered a record of its own.
 func TestSendTo(t *testing.T) {
 	f, c := newFake(t, 7, 28)
 	key := newKey(t)
@@ -244,8 +244,10 @@ func TestSendTo(t *testing.T) {
 	first := f.storing(c, data, StoreOptions{}, RegisterFromScratch)
 	sent := f.storing(c, data, StoreOptions{SendTo: addressOf(key), Epochs: 2}, RegisterFromScratch)
 	rec, err := c.Record(t.Context(), sent.Object)
-	if err != nil || rec.Owner != addressOf(key) || rec.Certified == 0 || rec.End != sent.EndEpoch {
-		t.Errorf("record that was sent %+v, %v", rec, err)
+	offer, errOffer := ledger.ReadOffer(f.chain.Head(), sent.Object)
+	if err != nil || errOffer != nil || rec.Certified == 0 || rec.End != sent.EndEpoch ||
+		offer != (ledger.Offer{From: addressOf(f.wallet), To: addressOf(key), Until: sent.EndEpoch}) {
+		t.Errorf("record that was sent %+v, %v, offer %+v, %v", rec, err, offer, errOffer)
 	}
 	if rec, err = c.Record(t.Context(), first.Object); err != nil || rec.Owner != addressOf(f.wallet) {
 		t.Errorf("record that was kept %+v, %v", rec, err)

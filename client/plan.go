@@ -253,14 +253,15 @@ func (w *want) register(storage ledger.ObjectID) ledger.RegisterBlob {
 	}
 }
 
-// certify returns the operations that certify a record and, if wanted, give it away.
-func (w *want) certify(object ledger.ObjectID, certificate []byte) []ledger.Op {
+// certify returns the operations that certify a record with an end and, if wanted, share it or offer it to another
+// account.
+func (w *want) certify(object ledger.ObjectID, end uint32, certificate []byte) []ledger.Op {
 	ops := []ledger.Op{ledger.CertifyBlob{Object: object, Certificate: certificate}}
 	if w.share {
 		ops = append(ops, ledger.ShareBlob{Object: object, Amount: w.fund})
 	}
 	if w.sendTo != (ledger.Address{}) {
-		ops = append(ops, ledger.TransferBlob{Object: object, To: w.sendTo})
+		ops = append(ops, ledger.OfferBlob{Object: object, To: w.sendTo, Until: end})
 	}
 	return ops
 }
@@ -273,7 +274,7 @@ func (p *plan) addFees(w *want, k *known) (err error) {
 	}
 	if p.certified == 0 {
 		longest := certs.Certificate{Signers: make([]uint16, k.members)}
-		txs = append(txs, w.certify(p.object, longest.Marshal()))
+		txs = append(txs, w.certify(p.object, p.end, longest.Marshal()))
 	}
 	for _, ops := range txs {
 		fee := feeOf(&k.params, ops)

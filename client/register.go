@@ -181,7 +181,7 @@ func (r *registration) certify(ctx context.Context, cert *certs.Certificate) err
 	if r.p.certified != 0 {
 		return nil
 	}
-	ops := r.w.certify(r.object, cert.Marshal())
+	ops := r.w.certify(r.object, r.p.end, cert.Marshal())
 	receipt, err := r.c.run(ctx, ledger.Fixed(ops...))
 	if receipt.ID != (ledger.TxID{}) { // in a block: the fee is paid even if it failed
 		r.certified = append(r.certified, receipt)

@@ -31,8 +31,8 @@ type StoreOptions struct {
 	// permanent.
 	Share bool
 	Fund  ledger.Amount
-	// SendTo, unless zero, becomes the record's owner once it is certified. Store then uses a new record, or one of
-	// ours that was never certified.
+	// SendTo, unless zero, is offered the record once it is certified, until its end. Store then uses a new record, or
+	// one of ours that was never certified.
 	SendTo ledger.Address
 	// Encrypt lists recipients. Unless it is empty, src is encrypted for them into a temporary file, which is stored.
 	// The size in the result then counts encrypted bytes.

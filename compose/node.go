@@ -67,7 +67,9 @@ func Node(n *config.Node, version string, log *slog.Logger) (node.Config, node.O
 	if err := c.Validate(); err != nil {
 		return node.Config{}, nil, fmt.Errorf("%s: %w", n.Home, err)
 	}
-	consensus := engine.Config{Dir: n.Ledger, Genesis: genesis, Timing: engine.DefaultTiming(), Logger: log}
+	consensus := engine.Config{
+		Dir: n.Ledger, Genesis: genesis, Timing: engine.DefaultTiming(), Archive: n.Archive, Logger: log,
+	}
 	if n.LocalPace() {
 		consensus.Timing = engine.DevnetTiming()
 	}

@@ -61,11 +61,8 @@ type Node struct {
 	// RepairRate bounds the traffic of repairs per second, such as 10MiB. While users read or upload, repairs get a
 	// quarter. Default "": 64 MiB.
 	RepairRate string `yaml:"repairRate"`
-	// Ledger is the folder of the ledger's blocks and state. Default ledger.
-	Ledger string `yaml:"ledger"`
-	// Pace of the ledger, the same for all nodes of a network: network for nodes in different places, local for nodes
-	// on one machine. Default network.
-	Pace string `yaml:"pace"`
+	// Chain has the keys ledger, pace and archive.
+	Chain
 	// AddressBook is the file that remembers peers' addresses, so that the node can join when bootstrap nodes are down.
 	// Default peers.json.
 	AddressBook string `yaml:"addressBook"`
@@ -82,6 +79,17 @@ type Node struct {
 	Watching
 	// Log configures logging. Default info, text.
 	Log Log `yaml:"log"`
+}
+
+// Chain has the keys of node.yaml about the ledger.
+type Chain struct {
+	// Ledger is the folder of the ledger's blocks and state. Default ledger.
+	Ledger string `yaml:"ledger"`
+	// Pace of the ledger, the same for all nodes of a network: network for nodes in different places, local for nodes
+	// on one machine. Default network.
+	Pace string `yaml:"pace"`
+	// Archive keeps all blocks, receipts and histories. Default false: those of the last 30 days, or two epochs.
+	Archive bool `yaml:"archive"`
 }
 
 // Watching has the sections of node.yaml about monitors.
@@ -161,7 +169,7 @@ func (n *Node) RepairBytes() (int64, error) {
 // DefaultNode returns the default values of a node.yaml.
 func DefaultNode() Node {
 	return Node{
-		Genesis: "genesis.yaml", Store: Storage{Path: "store"}, Ledger: "ledger", Pace: paceNetwork, AddressBook: "peers.json",
+		Genesis: "genesis.yaml", Store: Storage{Path: "store"}, Chain: Chain{Ledger: "ledger", Pace: paceNetwork}, AddressBook: "peers.json",
 		Connections: defaultConnections(), Log: Log{Level: "info", Format: "text"},
 	}
 }

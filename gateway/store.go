@@ -24,7 +24,7 @@ type StoreParams struct {
 	Force          bool   `query:"force" example:"false" doc:"Register and pay for the blob again, even if it is already certified."`
 	ReuseResources bool   `query:"reuse_resources" example:"false" doc:"Accepted for clients of the original, without effect: the publisher always uses storage of its own before it buys."`
 	EncodingType   string `query:"encoding_type" enum:"RS2" example:"RS2" doc:"RS2, the only encoding."`
-	SendObjectTo   string `query:"send_object_to" pattern:"^0x[0-9a-fA-F]{64}$" example:"0x4748cd83217b5ce7aa77e7f1ad6fc5f7f694e26a157381b9391ac65c47815faf" doc:"The account that receives the record. Excludes share (400)."`
+	SendObjectTo   string `query:"send_object_to" pattern:"^0x[0-9a-fA-F]{64}$" example:"0x4748cd83217b5ce7aa77e7f1ad6fc5f7f694e26a157381b9391ac65c47815faf" doc:"The account that is offered the record, until its end: it becomes the owner once it accepts (walrus offer accept). Excludes share (400)."`
 	Share          bool   `query:"share" example:"false" doc:"Share the record: anybody may extend it. Requires permanent and excludes send_object_to (400)."`
 	ContentType    string `query:"content_type" maxLength:"255" example:"image/png" doc:"Stored as the record's attribute content-type: reads by object ID are served with this type."`
 }

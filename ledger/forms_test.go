@@ -35,7 +35,7 @@ func everyOp() []Op {
 		BuyStorage{Bytes: 3 << 20, Start: 1, End: 0x1234},
 		SplitStorage{Storage: id(2), Epoch: 5, Bytes: 6},
 		MergeStorage{A: id(3), B: id(4)},
-		TransferStorage{Storage: id(5), To: id(6)},
+		OfferStorage{Storage: id(5), To: id(6), Until: 7},
 		RegisterBlob{Storage: id(7), BlobID: id(8), Root: id(9), Size: 17, Deletable: true,
 			Attributes: []Attribute{{"a", ""}, {"b", "ü"}}},
 		CertifyBlob{Object: id(10), Certificate: []byte{1, 2, 3}},
@@ -43,7 +43,7 @@ func everyOp() []Op {
 		DeleteBlob{Object: id(13)},
 		ShareBlob{Object: id(14), Amount: 15},
 		FundBlob{Object: id(16), Amount: 17},
-		TransferBlob{Object: id(18), To: id(19)},
+		OfferBlob{Object: id(18), To: id(19), Until: 20},
 		BurnBlob{Object: id(20)},
 		SetAttributes{Object: id(21), Set: []Attribute{{"k", "v"}}, Remove: []string{"l", "m"}},
 		Sweep{Objects: []ObjectID{id(22), id(23)}},
@@ -51,6 +51,8 @@ func everyOp() []Op {
 		RefuteBlob{BlobID: id(25), Certificate: []byte{6}},
 		BondMonitor{Monitor: id(26), Amount: 27 * WAL, Agreement: [64]byte{28, 63: 29}},
 		UnbondMonitor{Monitor: id(30)},
+		AcceptOffer{Object: id(31), From: id(32)},
+		WithdrawOffer{Object: id(33)},
 	}
 }
 
@@ -103,6 +105,7 @@ func testForms() map[string]namedForm {
 		"mark by proof":  formOf(InvalidBlob{1, 2, id(3), 4, []byte{5, 6}, nil}, UnmarshalInvalidBlob),
 		"mark by shards": formOf(InvalidBlob{Epoch: 1, Tx: id(2), Certificate: []byte{3}}, UnmarshalInvalidBlob),
 		"bonds":          formOf(Bonds{{id(1), id(2), 3, 1, 4, 0}, {id(5), id(6), 7, 0, 8, 9}}, UnmarshalBonds),
+		"offer":          formOf(Offer{id(1), id(2), 3}, UnmarshalOffer),
 		"pot":            formOf(Pot{1, 2}, UnmarshalPot),
 		"epoch":          formOf(EpochInfo{1, -2, 3}, unmarshalEpochInfo),
 		"supply":         formOf(Supply{1}, unmarshalSupply),
@@ -355,7 +358,7 @@ func TestRefusedForms(t *testing.T) {
 		t.Errorf("as many operations as there may be: %v", err)
 	}
 	for name, b := range map[string][]byte{
-		"kind 0": {0}, "kind 20": {byte(len(opCodecs))}, "kind 255": {255},
+		"kind 0": {0}, "kind 22": {byte(len(opCodecs))}, "kind 255": {255},
 	} {
 		b = slices.Concat(make([]byte, minTxSize-64-2), []byte{1, 0}, b, make([]byte, 64))
 		if _, err := UnmarshalTx(b); !errors.Is(err, ErrFormat) ||

@@ -34,6 +34,9 @@ func KeyStorage(id ObjectID) []byte { return append([]byte{'S'}, id[:]...) }
 // KeyBlob is the key of a Blob.
 func KeyBlob(id ObjectID) []byte { return append([]byte{'B'}, id[:]...) }
 
+// KeyOffer is the key of the Offer of an object.
+func KeyOffer(id ObjectID) []byte { return append([]byte{'O'}, id[:]...) }
+
 // KeyBlobInfo is the key of a BlobInfo.
 func KeyBlobInfo(id shards.BlobID) []byte { return append([]byte{'b'}, id[:]...) }
 

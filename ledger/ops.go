@@ -36,14 +36,14 @@ var opCodecs = [...]opCodec{
 	2:  codecOf[BuyStorage]("buyStorage"),
 	3:  codecOf[SplitStorage]("splitStorage"),
 	4:  codecOf[MergeStorage]("mergeStorage"),
-	5:  codecOf[TransferStorage]("transferStorage"),
+	5:  codecOf[OfferStorage]("offerStorage"),
 	6:  codecOf[RegisterBlob]("registerBlob"),
 	7:  codecOf[CertifyBlob]("certifyBlob"),
 	8:  codecOf[ExtendBlob]("extendBlob"),
 	9:  codecOf[DeleteBlob]("deleteBlob"),
 	10: codecOf[ShareBlob]("shareBlob"),
 	11: codecOf[FundBlob]("fundBlob"),
-	12: codecOf[TransferBlob]("transferBlob"),
+	12: codecOf[OfferBlob]("offerBlob"),
 	13: codecOf[BurnBlob]("burnBlob"),
 	14: codecOf[SetAttributes]("setAttributes"),
 	15: codecOf[Sweep]("sweep"),
@@ -51,6 +51,8 @@ var opCodecs = [...]opCodec{
 	17: codecOf[RefuteBlob]("refuteBlob"),
 	18: codecOf[BondMonitor]("bondMonitor"),
 	19: codecOf[UnbondMonitor]("unbondMonitor"),
+	20: codecOf[AcceptOffer]("acceptOffer"),
+	21: codecOf[WithdrawOffer]("withdrawOffer"),
 }
 
 // OpKind returns the number of op's kind, the first byte of op in the binary form of a transaction.

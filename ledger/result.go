@@ -120,14 +120,14 @@ const (
 	EventStorageBought EventKind = "storageBought"
 	EventStorageSplit  EventKind = "storageSplit"
 	EventStorageMerged EventKind = "storageMerged"
-	EventStorageMoved  EventKind = "storageTransferred"
+	EventStorageMoved  EventKind = "storageTransferred" // From's offer was accepted by To
 	EventRegistered    EventKind = "blobRegistered"
 	EventCertified     EventKind = "blobCertified"
 	EventExtended      EventKind = "blobExtended"
 	EventDeleted       EventKind = "blobDeleted"
 	EventShared        EventKind = "blobShared"
 	EventFunded        EventKind = "blobFunded"
-	EventBlobMoved     EventKind = "blobTransferred"
+	EventBlobMoved     EventKind = "blobTransferred" // likewise
 	EventBurned        EventKind = "blobBurned"
 	EventAttributes    EventKind = "attributesSet"
 	EventSwept         EventKind = "swept"
@@ -136,7 +136,10 @@ const (
 	EventInvalid       EventKind = "blobInvalid"
 	EventBonded        EventKind = "monitorBonded"   // Amount was added to the bond
 	EventUnbonded      EventKind = "monitorUnbonded" // Amount comes back at the start of epoch End
-	EventBondReturned  EventKind = "bondReturned"    // in a block's events at its epoch; in a transaction's if pushed out
+	EventStorageOffer  EventKind = "storageOffered"  // to To, until epoch End
+	EventBlobOffer     EventKind = "blobOffered"     // likewise
+	EventWithdrawn     EventKind = "offerWithdrawn"
+	EventBondReturned  EventKind = "bondReturned" // in a block's events at its epoch; in a transaction's if pushed out
 )
 
 // Event is something that happened in a block. Kind determines which fields are used.

@@ -20,7 +20,8 @@ import (
 //	'f' ‖ day u32 ‖ round u64                    a folded round, see folded
 //	'h' ‖ day u32 ‖ hour u32                     a summary of an hour, see hourRecord
 //	'p' ‖ day u32 ‖ round u64 ‖ peer ID          receipts of our own probes of a node
-//	'v' ‖ day u32 ‖ round u64 ‖ ID               evidence: its facts as JSON, and behind a zero byte the evidence itself
+//	'v' ‖ day u32 ‖ ID                           evidence
+//	'e' ‖ day u32 ‖ round u64 ‖ ID               the facts of evidence, as JSON
 //	'q' ‖ day u32 ‖ round u64 ‖ peer ID          two different attestations of one monitor for one round
 //	'm' ‖ roster u32                             the peer IDs of a committee, each with a length byte
 //	's'                                          the newest state of the scores
@@ -33,6 +34,7 @@ const (
 	keyHour     = 'h'
 	keyReceipts = 'p'
 	keyEvidence = 'v'
+	keyFacts    = 'e'
 	keyTwice    = 'q'
 	keyRoster   = 'm'
 	keyScores   = 's'
@@ -149,15 +151,29 @@ func (d *database) get(key []byte) (value []byte, err error) {
 // each calls visit with the pairs whose keys begin with the first byte of from, in order, from there up to and without
 // to, until it returns false. key and value are valid during the call alone.
 func (d *database) each(from, to []byte, visit func(key, value []byte) (bool, error)) error {
+	opt := badger.IteratorOptions{PrefetchValues: true, PrefetchSize: 16, Prefix: from[:1]}
+	return d.iterate(opt, from, func(key, value []byte) (bool, error) {
+		if string(key) >= string(to) {
+			return false, nil
+		}
+		return visit(key, value)
+	})
+}
+
+// last calls visit with the pairs of a kind, the last first, until it returns false. key and value are valid during the
+// call alone.
+func (d *database) last(kind byte, visit func(key, value []byte) (bool, error)) error {
+	opt := badger.IteratorOptions{PrefetchValues: true, PrefetchSize: 16, Prefix: []byte{kind}, Reverse: true}
+	return d.iterate(opt, []byte{kind, 255, 255, 255, 255}, visit)
+}
+
+func (d *database) iterate(opt badger.IteratorOptions, from []byte, visit func(key, value []byte) (bool, error)) error {
 	return d.disk.Do(func(db *badger.DB) error {
 		return db.View(func(t *badger.Txn) error {
-			it := t.NewIterator(badger.IteratorOptions{PrefetchValues: true, PrefetchSize: 16, Prefix: from[:1]})
+			it := t.NewIterator(opt)
 			defer it.Close()
 			for it.Seek(from); it.Valid(); it.Next() {
 				key := it.Item().Key()
-				if string(key) >= string(to) {
-					return nil
-				}
 				more := false
 				err := it.Item().Value(func(v []byte) (err error) {
 					more, err = visit(key, v)

@@ -72,7 +72,8 @@ func (w *Watch) keepEvidence(e *probe.Evidence, monitor peer.ID, number uint64) 
 		clear(w.faults)
 	}
 	w.faults[key] = info
-	room := w.state.spend(keyEvidence, day, len(raw), evidencePerDay)
+	room := w.state.spend(string(keyEvidence)+v.Node.String(), day, len(raw), evidencePerNode) &&
+		w.state.spend(string(keyEvidence), day, len(raw), evidencePerDay)
 	w.mu.Unlock()
 	if !room {
 		return info, true, nil // told, but not kept
@@ -81,60 +82,50 @@ func (w *Watch) keepEvidence(e *probe.Evidence, monitor peer.ID, number uint64) 
 	if err != nil {
 		return info, false, err
 	}
-	value := append(append(facts, 0), raw...)
-	if err := w.db.put(pair{append(roundKey(keyEvidence, info.At, number), sum[:]...), value}); err != nil {
+	err = w.db.put(pair{evidenceKey(day, sum[:]), raw}, pair{append(roundKey(keyFacts, info.At, number), sum[:]...), facts})
+	if err != nil {
 		return info, false, err
 	}
 	return info, true, w.db.sync()
 }
 
+func evidenceKey(day uint32, id []byte) []byte { return append(dayKey(keyEvidence, day), id...) }
+
 // Evidence lists evidence kept of the last 30 days against a node, or against all with an empty ID: the newest first,
 // at most MaxEvidenceList.
 func (w *Watch) Evidence(node peer.ID, limit int) (list []EvidenceInfo, err error) {
 	limit = min(limit, MaxEvidenceList)
-	err = w.db.each([]byte{keyEvidence}, []byte{keyEvidence + 1}, func(_, v []byte) (bool, error) {
-		info, _, err := splitEvidence(v)
-		if err == nil && (node == "" || info.Node == node) {
-			list = append(list, info)
-			if len(list) > 2*limit { // keep the newest
-				list = append(list[:0], list[len(list)-limit:]...)
-			}
+	err = w.db.last(keyFacts, func(_, v []byte) (bool, error) {
+		var info EvidenceInfo
+		if err := json.Unmarshal(v, &info); err != nil {
+			return false, fmt.Errorf("%w: evidence: %w", errDatabase, err)
 		}
-		return true, err
+		if len(list) < limit && (node == "" || info.Node == node) {
+			list = append(list, info)
+		}
+		return len(list) < limit, nil
 	})
-	slices.Reverse(list)
-	return list[:min(len(list), limit)], err
+	return list, err
 }
 
 // EvidenceFile returns evidence by its ID. ErrNoEvidence.
 func (w *Watch) EvidenceFile(id string) (*probe.Evidence, error) {
-	var found []byte
-	err := w.db.each([]byte{keyEvidence}, []byte{keyEvidence + 1}, func(key, v []byte) (bool, error) {
-		if len(key) != 1+4+8+32 || hex.EncodeToString(key[13:]) != id {
-			return true, nil
-		}
-		_, raw, err := splitEvidence(v)
-		found = slices.Clone(raw)
-		return false, err
-	})
-	if err != nil {
-		return nil, err
-	}
-	if found == nil {
+	sum, err := hex.DecodeString(id)
+	if err != nil || len(sum) != blake2b.Size256 {
 		return nil, fmt.Errorf("evidence %.64s: %w", id, ErrNoEvidence)
 	}
-	return probe.UnmarshalEvidence(found)
-}
-
-func splitEvidence(v []byte) (info EvidenceInfo, raw []byte, err error) {
-	at := slices.Index(v, 0)
-	if at < 0 {
-		return info, nil, fmt.Errorf("%w: evidence without facts", errDatabase)
+	// Clocks differ: a round may begin on the next day of another.
+	for today, day := dayOf(w.now()), dayOf(w.now())+1; ; day-- {
+		raw, err := w.db.get(evidenceKey(day, sum))
+		switch {
+		case err != nil:
+			return nil, err
+		case raw != nil:
+			return probe.UnmarshalEvidence(raw)
+		case day == 0 || day+uint32(RoundTime/(24*time.Hour)) < today:
+			return nil, fmt.Errorf("evidence %.64s: %w", id, ErrNoEvidence)
+		}
 	}
-	if err := json.Unmarshal(v[:at], &info); err != nil {
-		return info, nil, fmt.Errorf("%w: evidence: %w", errDatabase, err)
-	}
-	return info, v[at+1:], nil
 }
 
 // accuse keeps evidence of this round against a node, and gives it to the node.
@@ -183,7 +174,7 @@ func (r *probing) keep(receipts []round.Receipt, prove func(round.Key) []byte) e
 		b := encodeReceipts(byNode[k], prove(k), r.evidence[i])
 		key := r.watch.peerKey(keyReceipts, r.number, k.Peer())
 		r.watch.mu.Lock()
-		room := r.watch.state.spend(keyReceipts, day, len(key)+len(b), r.cfg.ReceiptBytes/31)
+		room := r.watch.state.spend(string(keyReceipts), day, len(key)+len(b), r.cfg.ReceiptBytes/31)
 		r.watch.mu.Unlock()
 		if room {
 			list = append(list, pair{key, b})

@@ -28,7 +28,7 @@ func (w *Watch) take(d *round.Decision, raw []byte) (events []Event) {
 		r := w.recentOf(m.Round)
 		r.attested[m.Monitor], r.verdicts = m, nil
 		key := w.peerKey(keyMessage, m.Round, m.Monitor.Peer())
-		if w.state.spend(keyMessage, dayOf(w.start(m.Round)), len(key)+len(raw), rawPerDay) {
+		if w.state.spend(string(keyMessage), dayOf(w.start(m.Round)), len(key)+len(raw), rawPerDay) {
 			w.unsent = append(w.unsent, pair{key, slices.Clone(raw)})
 		}
 		events = w.accusation(m)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -188,6 +189,58 @@ func TestFullDay(t *testing.T) {
 	}
 	if v, err := probe.Judge(told[0].Proof); err != nil || v.Node != w.cfg.Self {
 		t.Errorf("%+v, %v", v, err)
+	}
+	if err := w.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestEvidenceShares: evidence against one node takes an eighth of a day's room, so that there is room for that against
+// others. What is kept is listed the newest first, and found by its ID.
+func TestEvidenceShares(t *testing.T) {
+	c := newCrowd(t, 4, 24*time.Hour)
+	f := newFleet(t, c, lacking, honest, honest, honest)
+	w := c.open(t, 0, "", nil)
+	number := round.Number(w.now(), w.length)
+	day := dayOf(w.start(number))
+	keep := func(symbol int) EvidenceInfo {
+		t.Helper()
+		q, ok := probe.Draw([32]byte{byte(symbol)}, f.params, probe.Blob{ID: f.meta.ID(), Length: f.meta.Length}, []int{0})
+		if !ok {
+			t.Fatal("no cell")
+		}
+		q.Network, q.Nonce, q.Height = w.network, probe.Nonce{byte(symbol)}, 100
+		r, err := f.Probe(t.Context(), w.cfg.Self, q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		info, fresh, err := w.keepEvidence(&probe.Evidence{Receipts: []probe.Receipt{r}}, w.cfg.Self, number+uint64(symbol))
+		if err != nil || !fresh {
+			t.Fatalf("fresh %v, %v", fresh, err)
+		}
+		clear(w.faults)
+		return info
+	}
+	first, second := keep(1), keep(2)
+	list, err := w.Evidence("", 10)
+	if err != nil || len(list) != 2 || list[0].ID != second.ID || list[1].ID != first.ID {
+		t.Fatalf("listed %+v, %v", list, err)
+	}
+	if list, err = w.Evidence("", 1); err != nil || len(list) != 1 || list[0].ID != second.ID {
+		t.Errorf("the newest: %+v, %v", list, err)
+	}
+	for _, info := range list {
+		if e, err := w.EvidenceFile(info.ID); err != nil || len(e.Receipts) != 1 {
+			t.Errorf("%+v, %v", e, err)
+		}
+	}
+	w.state.Written[string(keyEvidence)+first.Node.String()] = spent{Day: day, Bytes: evidencePerNode}
+	third := keep(3)
+	if _, err := w.EvidenceFile(third.ID); !errors.Is(err, ErrNoEvidence) {
+		t.Errorf("beyond the share of a node: %v", err)
+	}
+	if used := w.state.Written[string(keyEvidence)].Bytes; used != int64(first.Size+second.Size) {
+		t.Errorf("%d bytes of the day are used, want %d", used, first.Size+second.Size)
 	}
 	if err := w.Close(); err != nil {
 		t.Error(err)

@@ -81,7 +81,8 @@ func (w *Watch) age() error {
 		kind byte
 		keep time.Duration
 	}{
-		{keyMessage, RawTime}, {keyFolded, RoundTime}, {keyReceipts, RoundTime}, {keyEvidence, RoundTime}, {keyTwice, RoundTime}, {keyHour, HourTime},
+		{keyMessage, RawTime}, {keyFolded, RoundTime}, {keyReceipts, RoundTime}, {keyEvidence, RoundTime}, {keyFacts, RoundTime},
+		{keyTwice, RoundTime}, {keyHour, HourTime},
 	} {
 		for {
 			day, found, err := w.db.firstDay(k.kind)

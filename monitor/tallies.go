@@ -2,6 +2,7 @@ package monitor
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -51,17 +52,26 @@ type spent struct {
 	Bytes int64  `json:"bytes"`
 }
 
+// maxWritten bounds the kinds whose bytes of a day are counted. A node with evidence against it is one.
+const maxWritten = 1024
+
 // spend reports whether n more bytes of a kind fit in a day, and counts them.
-func (s *state) spend(kind byte, day uint32, n int, most int64) bool {
-	d := s.Written[string(kind)]
+func (s *state) spend(kind string, day uint32, n int, most int64) bool {
+	d, known := s.Written[kind]
 	if d.Day != day {
 		d = spent{Day: day}
+	}
+	if !known && len(s.Written) >= maxWritten {
+		maps.DeleteFunc(s.Written, func(_ string, d spent) bool { return d.Day < day })
+		if len(s.Written) >= maxWritten {
+			return false
+		}
 	}
 	if d.Bytes+int64(n) > most {
 		return false
 	}
 	d.Bytes += int64(n)
-	s.Written[string(kind)] = d
+	s.Written[kind] = d
 	return true
 }
 

@@ -29,6 +29,8 @@ const (
 	rawPerDay = 40 << 20
 	// evidencePerDay bounds the evidence kept of one day, in bytes.
 	evidencePerDay = 8 << 20
+	// evidencePerNode bounds what is kept of one day against one node: some hundred pieces.
+	evidencePerNode = evidencePerDay / 8
 	// patience: trouble is logged when it has lasted for so long.
 	patience = time.Minute
 	// keptEpochs: the weights of so many epochs are remembered. Rounds of the last ones are not folded yet.

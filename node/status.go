@@ -32,7 +32,7 @@ func (b backend) NodeStatus(_ context.Context, from peer.ID) (p2p.NodeStatus, er
 	return st, err
 }
 
-// score is what this node has heard from monitors of itself; without data, all of it is unknown.
+// score returns what monitors say of this node. Without data its lines are unknown.
 func (n *Node) score() monitor.NodeScore {
 	if n.watch != nil {
 		for _, s := range n.watch.Scores() {

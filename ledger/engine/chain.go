@@ -63,10 +63,14 @@ type chain struct {
 }
 
 // genesisDoc translates the genesis for CometBFT: each voting member has as many votes as shards.
-func genesisDoc(chainID string, start time.Time, members []member) (*types.GenesisDoc, error) {
+func genesisDoc(chainID string, start time.Time, epoch time.Duration, members []member) (*types.GenesisDoc,
+	error) {
 	params := types.DefaultConsensusParams()
 	params.Block.MaxBytes = maxBlock
 	params.Evidence.MaxBytes = maxEvidence
+	// Evidence counts for the trust period, by time alone. CometBFT would keep the headers of its default, 100,000 blocks,
+	// and never remove them.
+	params.Evidence.MaxAgeNumBlocks, params.Evidence.MaxAgeDuration = 1, trustEpochs*epoch
 	doc := &types.GenesisDoc{ChainID: chainID, GenesisTime: start.UTC(), InitialHeight: 1, ConsensusParams: params}
 	for _, m := range members {
 		if !m.votes() {
@@ -87,9 +91,10 @@ func cometConfig(cfg *chainConfig) *config.Config {
 	c := config.DefaultConfig().SetRoot(cfg.dir)
 	c.RPC.ListenAddress, c.RPC.GRPCListenAddress, c.RPC.PprofListenAddress = "", "", "" // nothing listens
 	c.Instrumentation.Prometheus = false
-	c.TxIndex.Indexer = "null" // package app keeps its own index
-	c.StateSync.Enable = false // nodes join by our own snapshots
-	c.FilterPeers = true       // reject peers of CometBFT's network, should it run
+	c.TxIndex.Indexer = "null"            // package app keeps its own index
+	c.StateSync.Enable = false            // nodes join by our own snapshots
+	c.Storage.DiscardABCIResponses = true // package app keeps the results
+	c.FilterPeers = true                  // reject peers of CometBFT's network, should it run
 
 	c.P2P.ListenAddress, c.P2P.PexReactor = "tcp://127.0.0.1:0", false // must parse; never listened at
 	c.P2P.AddrBook = filepath.Join(cfg.dir, "unused")                  // never written

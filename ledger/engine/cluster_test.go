@@ -98,7 +98,7 @@ func newCluster(t *testing.T, shares ...int64) *cluster {
 			id: id, name: fmt.Sprintf("node-%d", i), shares: s, key: ledger.PublicKey(n.key.Public().(stded25519.PublicKey)),
 		})
 	}
-	doc, err := genesisDoc("sim-01000000", time.Now(), c.members)
+	doc, err := genesisDoc("sim-01000000", time.Now(), time.Hour, c.members)
 	if err != nil {
 		t.Fatal(err)
 	}

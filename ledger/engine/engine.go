@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/cometbft/cometbft/types"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
@@ -58,8 +59,11 @@ type Config struct {
 	StateFile string
 	// Timing sets the pace of consensus. Default DefaultTiming().
 	Timing Timing
-	// Keep is the number of heights whose blocks, receipts and events are kept. Default 0: all.
-	Keep uint64
+	// Retain: blocks, receipts, events and histories younger than this are kept, by the times in blocks, and more if
+	// the network needs it: see Config.Retention. Default 0: DefaultRetain.
+	Retain time.Duration
+	// Archive keeps all blocks. Default false.
+	Archive bool
 	// SnapshotEvery is the number of heights between snapshots for joining nodes. Default 1000.
 	SnapshotEvery uint64
 	// Limits bound what light clients may use. Default light.DefaultLimits().
@@ -80,7 +84,28 @@ func (c *Config) Validate() error {
 	case c.ConsensusKey != nil && c.StateFile == "":
 		return errors.New("ledger: a consensus key needs a file for its last signature")
 	}
+	if c.Retain < 0 {
+		return fmt.Errorf("ledger: blocks kept for %v: must not be negative", c.Retain)
+	}
 	return errors.Join(c.Timing.Validate(), c.Limits.Validate())
+}
+
+// Retention returns the bound on the blocks that are kept; the zero Retention keeps all. Beyond Retain it covers two
+// epochs: so long a client may believe a header, and misbehaviour counts. And it covers three times SnapshotEvery:
+// a node that joins by the older snapshot finds all blocks since.
+func (c *Config) Retention() app.Retention {
+	if c.Archive {
+		return app.Retention{}
+	}
+	every := c.SnapshotEvery
+	if every == 0 {
+		every = app.DefaultSnapshotEvery
+	}
+	retain := c.Retain
+	if retain == 0 {
+		retain = DefaultRetain
+	}
+	return app.Retention{Time: max(retain, trustEpochs*c.Genesis.EpochDuration), Heights: 3 * every}
 }
 
 // Node runs the ledger on a node. Its methods may be called concurrently, except Run and Close.
@@ -161,7 +186,7 @@ func (n *Node) open(dir string) (*badgerdb.DB, *app.App, error) {
 		return nil, nil, fmt.Errorf("ledger: %w", err)
 	}
 	a, err := app.Open(app.Config{
-		DB: db, Genesis: n.cfg.Genesis, Keep: n.cfg.Keep, SnapshotEvery: n.cfg.SnapshotEvery, MaxPending: mempoolTxs, Logger: n.log,
+		DB: db, Genesis: n.cfg.Genesis, Keep: n.cfg.Retention(), SnapshotEvery: n.cfg.SnapshotEvery, MaxPending: mempoolTxs, Logger: n.log,
 	})
 	if err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("ledger in %s: %w", dir, err), db.Close())
@@ -223,7 +248,7 @@ func (n *Node) runChain(ctx context.Context) error {
 
 // start joins by a snapshot if necessary, and opens the chain.
 func (n *Node) start(ctx context.Context) (*chain, error) {
-	doc, err := genesisDoc(n.cfg.Genesis.ChainID(), n.cfg.Genesis.Time, n.members)
+	doc, err := n.doc()
 	if err != nil {
 		return nil, err
 	}
@@ -252,6 +277,12 @@ func (n *Node) start(ctx context.Context) (*chain, error) {
 		},
 		app: app, stores: db.Provider(), signs: signs, log: n.log.With("component", "consensus"),
 	})
+}
+
+// doc translates the genesis for CometBFT.
+func (n *Node) doc() (*types.GenesisDoc, error) {
+	g := n.cfg.Genesis
+	return genesisDoc(g.ChainID(), g.Time, g.EpochDuration, n.members)
 }
 
 // watch closes ready when the node has caught up, and logs when the ledger stalls and when it moves again. It returns
@@ -347,5 +378,7 @@ func (n *Node) Status() Status {
 		s = c.status()
 	}
 	s.Height, s.Time = n.Head()
+	a, _ := n.state()
+	s.Kept, s.KeptSince, _ = a.Kept() // a database that cannot be read ends the node
 	return s
 }

@@ -196,7 +196,7 @@ func (n *Node) restore(ctx context.Context, client *light.Client, o *offer, a *a
 
 // bootstrap writes the records that consensus would have if it had reached this height by itself.
 func (n *Node) bootstrap(db *badgerdb.DB, blocks [3]*types.LightBlock) error {
-	doc, err := genesisDoc(n.cfg.Genesis.ChainID(), n.cfg.Genesis.Time, n.members)
+	doc, err := n.doc()
 	if err != nil {
 		return err
 	}

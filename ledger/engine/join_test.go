@@ -42,7 +42,7 @@ func lopsided(g *ledger.Genesis) {
 func TestJoin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newFleet(t, swarmtest.NewNetwork(1), 2, lopsided)
-		s.keep, s.every, s.far = 60, 20, 50
+		s.retain, s.every, s.far = time.Second, 20, 50
 		defer s.closeAll()
 		s.open(0)
 		<-s.nodes[0].Ready()
@@ -83,7 +83,7 @@ func TestJoin(t *testing.T) {
 func TestCutOffForLong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newFleet(t, swarmtest.NewNetwork(1), 2, lopsided)
-		s.keep, s.every, s.far = 60, 20, 50
+		s.retain, s.every, s.far = time.Second, 20, 50
 		defer s.closeAll()
 		s.open(0, 1)
 		<-s.nodes[0].Ready()
@@ -221,7 +221,7 @@ func TestVotersAt(t *testing.T) {
 				shares: 1 + r.Int64N(20), key: ledger.PublicKey(seed("consensus", i).Public().(stded25519.PublicKey)),
 			})
 		}
-		doc, err := genesisDoc("chain", time.Unix(0, 0), members)
+		doc, err := genesisDoc("chain", time.Unix(0, 0), time.Hour, members)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -29,6 +29,12 @@ const (
 	// txQueue is the number of transactions queued for one peer.
 	txQueue = 256
 
+	// trustEpochs is the trust period in epochs: the time in which a client may believe a header, and in which evidence of
+	// double signing counts.
+	trustEpochs = 2
+	// DefaultRetain is Config.Retain by default: 30 days, longer than two epochs of 14 days.
+	DefaultRetain = 30 * 24 * time.Hour
+
 	// flushAfter is the time that small packets to a peer wait for more.
 	flushAfter = time.Millisecond
 

@@ -32,9 +32,10 @@ type fleet struct {
 	dir     string
 	genesis *ledger.Genesis
 	timing  Timing
-	keep    uint64
-	every   uint64 // SnapshotEvery
-	far     uint64 // Node.far; 0: the default
+	retain  time.Duration // Retain
+	every   uint64        // SnapshotEvery
+	far     uint64        // Node.far; 0: the default
+	adjust  func(node int, c *Config)
 	nodes   []*fleetNode
 	users   []stded25519.PrivateKey // each with 1000 WAL
 	nonces  []uint64
@@ -149,11 +150,15 @@ func (s *fleet) config(i int, h *p2p.Host) Config {
 	if os.Getenv("ENGINE_LOG") != "" {
 		log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelInfo})).With("node", i)
 	}
-	return Config{
+	c := Config{
 		Dir: filepath.Join(s.dir, fmt.Sprint(i), "ledger"), Genesis: s.genesis, Host: h.Libp2p(), Connect: s.connect(h),
 		ConsensusKey: seed("consensus", i), StateFile: filepath.Join(s.dir, fmt.Sprint(i), "last-signature"),
-		Timing: s.timing, Keep: s.keep, SnapshotEvery: s.every, Logger: log,
+		Timing: s.timing, Retain: s.retain, SnapshotEvery: s.every, Logger: log,
 	}
+	if s.adjust != nil {
+		s.adjust(i, &c)
+	}
+	return c
 }
 
 // open creates all hosts first, so that all know each other's addresses, and then runs the nodes.

@@ -70,7 +70,7 @@ func (l liar) SnapshotPart(ctx context.Context, _ uint64, part uint32) ([]byte, 
 func TestJoinPastLiar(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newFleet(t, swarmtest.NewNetwork(1), 3, lopsided)
-		s.keep, s.every, s.far = 60, 20, 50
+		s.retain, s.every, s.far = time.Second, 20, 50
 		defer s.closeAll()
 		s.open(0)
 		<-s.nodes[0].Ready()

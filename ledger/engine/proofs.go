@@ -8,10 +8,10 @@ import (
 
 	abci "github.com/cometbft/cometbft/abci/types"
 	"github.com/cometbft/cometbft/crypto/merkle"
-	sm "github.com/cometbft/cometbft/state"
 	"github.com/cometbft/cometbft/types"
 
 	"walrus/ledger"
+	"walrus/ledger/engine/app"
 	"walrus/ledger/light"
 )
 
@@ -29,7 +29,7 @@ func newProofs() *proofs { return &proofs{turn: make(chan struct{}, 1)} }
 
 // of returns the block at a height. Errors wrap light.ErrBehind while the next header is missing, and
 // light.ErrPruned.
-func (p *proofs) of(ctx context.Context, c *chain, height int64) (*provenBlock, error) {
+func (p *proofs) of(ctx context.Context, c *chain, a *app.App, height int64) (*provenBlock, error) {
 	select {
 	case p.turn <- struct{}{}:
 		defer func() { <-p.turn }()
@@ -44,7 +44,7 @@ func (p *proofs) of(ctx context.Context, c *chain, height int64) (*provenBlock, 
 		p.blocks = append(slices.Delete(p.blocks, i, i+1), b)
 		return b, nil
 	}
-	b, err := c.proveBlock(height)
+	b, err := c.proveBlock(a, height)
 	if err != nil {
 		return nil, err
 	}
@@ -64,24 +64,36 @@ type provenBlock struct {
 }
 
 // proveBlock reads the block at a height and makes all its proofs.
-func (c *chain) proveBlock(height int64) (*provenBlock, error) {
+func (c *chain) proveBlock(a *app.App, height int64) (*provenBlock, error) {
 	next, err := c.lightBlock(height + 1)
 	if err != nil {
 		return nil, err
 	}
 	block := c.node.BlockStore().LoadBlock(height)
-	response, err := c.state.LoadFinalizeBlockResponse(height)
-	if block == nil || errors.As(err, new(sm.ErrNoABCIResponsesForHeight)) {
+	log, err := a.Blocks(uint64(height), 1)
+	if block == nil || errors.Is(err, ErrPruned) {
 		return nil, fmt.Errorf("block %d: %w", height, light.ErrPruned)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read results of block %d: %w", height, err)
 	}
+	if len(log) == 0 || log[0].Height != uint64(height) {
+		return nil, fmt.Errorf("results of block %d: %w", height, light.ErrBehind)
+	}
 	b := &provenBlock{block: block, next: next}
-	if b.inData, b.inNext, err = prove(block.Txs, response.TxResults); err != nil {
+	if b.inData, b.inNext, err = prove(block.Txs, results(log[0].Receipts)); err != nil {
 		return nil, fmt.Errorf("make the proofs of block %d: %w", height, err)
 	}
 	return b, nil
+}
+
+// results returns the results that were agreed on, from the receipts of a block.
+func results(receipts []ledger.Receipt) []*abci.ExecTxResult {
+	list := make([]*abci.ExecTxResult, len(receipts))
+	for i, r := range receipts {
+		list[i] = app.Agreed(r.Result)
+	}
+	return list
 }
 
 // prove makes the proofs of each transaction and of each result, against the hashes in headers.

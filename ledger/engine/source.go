@@ -50,6 +50,9 @@ func (c *chain) lightBlock(height int64) (*types.LightBlock, error) {
 	if height > top || height == 0 {
 		return nil, fmt.Errorf("block %d: %w", height, light.ErrBehind)
 	}
+	if height < blocks.Base() {
+		return nil, fmt.Errorf("block %d: %w: blocks are kept from height %d on", height, light.ErrPruned, blocks.Base())
+	}
 	meta := blocks.LoadBlockMeta(height)
 	commit := blocks.LoadBlockCommit(height) // the votes in the next block
 	if commit == nil {
@@ -111,7 +114,8 @@ func (s source) include(ctx context.Context, c *chain, r ledger.Receipt) (*light
 	if r.Height+keptProofs > s.n.View().Height {
 		from = s.n.recent
 	}
-	b, err := from.of(ctx, c, int64(r.Height))
+	a, _ := s.n.state()
+	b, err := from.of(ctx, c, a, int64(r.Height))
 	if err != nil {
 		return nil, err
 	}
@@ -155,15 +159,12 @@ func (s source) History(ctx context.Context, account ledger.Address, before ligh
 
 // oldest returns the first height from which this node has all blocks, receipts and events.
 func (n *Node) oldest(c *chain) uint64 {
-	height := n.View().Height
-	first := uint64(c.node.BlockStore().Base())
-	if first == 0 { // no block yet, or we have just joined by a snapshot
-		first = height + 1
+	a, _ := n.state()
+	kept, _, err := a.Kept()
+	if first := uint64(c.node.BlockStore().Base()); err == nil {
+		return max(first, kept)
 	}
-	if keep := n.cfg.Keep; keep > 0 && height > keep {
-		first = max(first, height-keep+1)
-	}
-	return first
+	return n.View().Height + 1
 }
 
 // proven returns the newest view that a signed header proves, and that header; nil if there is none.

@@ -18,8 +18,12 @@ type Status struct {
 	Time       time.Time
 	CatchingUp bool // others have blocks that this node lacks
 	Validators []MemberStatus
-	Follower   bool   // without a vote, connected to some validators only
-	Stalled    string // a sentence for people, why no block comes; empty when all is well
+	Follower   bool // without a vote, connected to some validators only
+	// Kept is the first height from which on blocks, receipts and histories are kept, and KeptSince its time; zero before
+	// the first block here.
+	Kept      uint64
+	KeptSince time.Time
+	Stalled   string // a sentence for people, why no block comes; empty when all is well
 }
 
 // MemberStatus describes a voting member of the committee as this node sees it.

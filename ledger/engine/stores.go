@@ -48,18 +48,21 @@ func (w watchedDB) Set(k, v []byte) error     { return w.chain.written(w.DB.Set(
 func (w watchedDB) SetSync(k, v []byte) error { return w.chain.written(w.DB.SetSync(k, v)) }
 func (w watchedDB) Delete(k []byte) error     { return w.chain.written(w.DB.Delete(k)) }
 func (w watchedDB) DeleteSync(k []byte) error { return w.chain.written(w.DB.DeleteSync(k)) }
-func (w watchedDB) NewBatch() dbm.Batch       { return watchedBatch{w.DB.NewBatch(), w.chain, w.blocks} }
+func (w watchedDB) NewBatch() dbm.Batch {
+	return &watchedBatch{Batch: w.DB.NewBatch(), chain: w.chain, blocks: w.blocks}
+}
 
 type watchedBatch struct {
 	dbm.Batch
 	chain  *chain
-	blocks bool
+	blocks bool // it writes the block store
+	parts  int  // of a block, in this batch
 }
 
-func (w watchedBatch) Write() error { return w.chain.written(w.Batch.Write()) }
+func (w *watchedBatch) Write() error { return w.chain.written(w.Batch.Write()) }
 
 // WriteSync implements dbm.Batch. CometBFT saves a block with it.
-func (w watchedBatch) WriteSync() error {
+func (w *watchedBatch) WriteSync() error {
 	err := w.chain.written(w.Batch.WriteSync())
 	if err == nil && w.blocks {
 		w.chain.tellSaved()

@@ -123,7 +123,7 @@ func TestOutsiderEnds(t *testing.T) {
 		c := newCluster(t, equal(5)...)
 		all, doc := c.members, c.doc
 		var err error
-		if c.doc, err = genesisDoc(doc.ChainID, doc.GenesisTime, all[:4]); err != nil {
+		if c.doc, err = genesisDoc(doc.ChainID, doc.GenesisTime, time.Hour, all[:4]); err != nil {
 			t.Fatal(err)
 		}
 		defer c.stopAll()

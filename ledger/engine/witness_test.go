@@ -187,7 +187,7 @@ func TestCopiedKey(t *testing.T) {
 		const original, copied = 0, 4
 		c := newCluster(t, equal(5)...)
 		c.members[copied].key = ledger.PublicKey{}
-		doc, err := genesisDoc(c.doc.ChainID, c.doc.GenesisTime, c.members)
+		doc, err := genesisDoc(c.doc.ChainID, c.doc.GenesisTime, time.Hour, c.members)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -12,8 +12,8 @@ import (
 // TestUndeclaredAccess takes away, one after the other, what a transaction of each kind declares: it then fails, and
 // nothing of what it did stays. So every rule is held to what it declares, and declares nothing in vain.
 func TestUndeclaredAccess(t *testing.T) {
-	alice, bob := newWallet("alice"), newWallet("bob")
-	n := funded(t, 10*ledger.WAL+ledger.MinBond, alice, bob)
+	alice, bob, carol := newWallet("alice"), newWallet("bob"), newWallet("carol")
+	n := funded(t, 10*ledger.WAL+ledger.MinBond, alice, bob, carol)
 	root, blob := testBlob("a", 1)
 	made := func(nonce uint64, op int) ledger.ObjectID { return ledger.NewObjectID(alice.address, nonce, op) }
 	// Storage 0 to 3, and records: 4 permanent, 5 deletable, 6 permanent, shared.
@@ -36,7 +36,12 @@ func TestUndeclaredAccess(t *testing.T) {
 	wrong := contradictory(t, "wrong")
 	if r := n.commit(t, Options{}, n.sign(alice, 1, ledger.RegisterBlob{
 		Storage: made(0, 2), BlobID: wrong.ID, Root: wrong.Meta.BlobRoot(), Size: wrong.Meta.Length,
-	}, monitor).Marshal()).Results[0]; r.Code != ledger.CodeOK {
+	}, monitor, ledger.OfferStorage{Storage: made(0, 1), To: bob.address, Until: 2}).Marshal()).Results[0]; r.Code != ledger.CodeOK {
+		t.Fatal(r.Log)
+	}
+	offered := ledger.NewObjectID(carol.address, 0, 0)
+	if r := n.commit(t, Options{}, n.sign(carol, 0, ledger.BuyStorage{Bytes: 1, Start: 1, End: 3},
+		ledger.OfferStorage{Storage: offered, To: alice.address, Until: 3}).Marshal()).Results[0]; r.Code != ledger.CodeOK {
 		t.Fatal(r.Log)
 	}
 	for _, op := range []ledger.Op{
@@ -46,7 +51,9 @@ func TestUndeclaredAccess(t *testing.T) {
 		ledger.BuyStorage{Bytes: 1, Start: 1, End: 3},
 		ledger.SplitStorage{Storage: made(0, 0), Bytes: 1},
 		ledger.MergeStorage{A: made(0, 0), B: made(0, 1)},
-		ledger.TransferStorage{Storage: made(0, 0), To: bob.address},
+		ledger.OfferStorage{Storage: made(0, 0), To: bob.address, Until: 2},
+		ledger.AcceptOffer{Object: offered, From: carol.address},
+		ledger.WithdrawOffer{Object: made(0, 1)},
 		ledger.RegisterBlob{Storage: made(0, 0), BlobID: blob, Root: root, Size: 1},
 		ledger.CertifyBlob{Object: permanent, Certificate: cert},
 		ledger.ExtendBlob{Object: permanent, Epochs: 2},
@@ -55,12 +62,12 @@ func TestUndeclaredAccess(t *testing.T) {
 		ledger.DeleteBlob{Object: deletable},
 		ledger.ShareBlob{Object: permanent},
 		ledger.FundBlob{Object: shared, Amount: 1},
-		ledger.TransferBlob{Object: permanent, To: bob.address},
+		ledger.OfferBlob{Object: permanent, To: bob.address, Until: 2},
 		ledger.BurnBlob{Object: permanent},
 		ledger.SetAttributes{Object: permanent, Set: []ledger.Attribute{{Key: "a"}}},
 		ledger.UnbondMonitor{Monitor: monitor.Monitor},
 	} {
-		b := Block{Height: 3, Time: n.time, Txs: [][]byte{n.sign(alice, 2, transferTo(bob), op).Marshal()}}
+		b := Block{Height: 4, Time: n.time, Txs: [][]byte{n.sign(alice, 2, transferTo(bob), op).Marshal()}}
 		if _, burn := op.(ledger.BurnBlob); burn { // what it declares it needs once the record has expired
 			b.Time += 2 * int64(n.genesis.EpochDuration)
 		}

@@ -41,6 +41,11 @@ func audit(m memory, g *ledger.Genesis) error {
 		}
 	}
 	for key, value := range m {
+		if err := c.offered(m, key, value); err != nil {
+			return fmt.Errorf("key %x: %w", key, err)
+		}
+	}
+	for key, value := range m {
 		if err := c.derived(key, value); err != nil {
 			return fmt.Errorf("key %x: %w", key, err)
 		}
@@ -228,6 +233,25 @@ func (c *census) derived(key string, value []byte) error {
 		if !reflect.DeepEqual(i, want) {
 			return fmt.Errorf("info %+v, the records say %+v", i, want)
 		}
+	}
+	return nil
+}
+
+// offered checks that an offer is of its maker's object, and lasts no longer.
+func (c *census) offered(m memory, key string, value []byte) error {
+	if key[0] != 'O' {
+		return nil
+	}
+	o, err := ledger.UnmarshalOffer(value)
+	if err != nil {
+		return err
+	}
+	id := ledger.ObjectID([]byte(key[1:]))
+	s, errS := ledger.ReadStorage(m, id)
+	b, errB := ledger.ReadBlob(m, id)
+	if errS != nil && errB != nil || o.From != s.Owner && o.From != b.Owner || o.Until > max(s.End, b.End) ||
+		o.To == (ledger.Address{}) {
+		return fmt.Errorf("offer %+v", o)
 	}
 	return nil
 }

@@ -14,11 +14,14 @@ func (x *run) liveBlob(id ledger.ObjectID) (ledger.Blob, *ledger.OpError) {
 	return b, nil
 }
 
-// ownBlob returns a live record of the sender.
+// ownBlob returns a live record of the sender. An offer of it ends.
 func (x *run) ownBlob(id ledger.ObjectID) (ledger.Blob, *ledger.OpError) {
 	b, refused := x.liveBlob(id)
 	if refused == nil {
 		refused = x.checkOwner(id, &b)
+	}
+	if refused == nil {
+		endOffer(x, id)
 	}
 	return b, refused
 }

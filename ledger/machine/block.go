@@ -2,6 +2,7 @@ package machine
 
 import (
 	"fmt"
+	"sync/atomic"
 
 	"walrus/certs"
 	"walrus/ledger"
@@ -15,6 +16,8 @@ type block struct {
 	committees certs.Committees
 	params     ledger.Params
 	encoding   shards.Params
+	strict     bool        // the block is only proposed: see Check
+	wasted     atomic.Bool // a transaction turned out to have no effect
 
 	// Constant while transactions run.
 	epoch      ledger.EpochInfo
@@ -39,6 +42,7 @@ type tables struct {
 	blobs    table[ledger.ObjectID, ledger.Blob]
 	infos    table[shards.BlobID, ledger.BlobInfo]
 	marks    table[shards.BlobID, ledger.InvalidBlob]
+	offers   table[ledger.ObjectID, ledger.Offer]
 	pots     table[uint32, ledger.Pot]
 	bonds    table[theBonds, ledger.Bonds]
 }
@@ -52,6 +56,7 @@ func newBlock(s State, b Block) (*block, error) {
 			blobs:    newTable(s.Values, ledger.KeyBlob, ledger.UnmarshalBlob),
 			infos:    newTable(s.Values, ledger.KeyBlobInfo, ledger.UnmarshalBlobInfo),
 			marks:    newTable(s.Values, ledger.KeyInvalidBlob, ledger.UnmarshalInvalidBlob),
+			offers:   newTable(s.Values, ledger.KeyOffer, ledger.UnmarshalOffer),
 			pots:     newTable(s.Values, ledger.KeyPot, ledger.UnmarshalPot),
 			bonds:    newTable(s.Values, keyBonds, ledger.UnmarshalBonds),
 		},

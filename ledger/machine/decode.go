@@ -8,7 +8,8 @@ import (
 )
 
 // decode makes a run of each transaction: it reads the form and checks everything that does not depend on the state.
-func (k *block) decode(txs [][]byte, o Options) {
+// For Check it fails at the first step that finds a transaction without effect.
+func (k *block) decode(txs [][]byte, o Options) error {
 	k.runs = make([]run, len(txs))
 	parallel(len(txs), decodedAtOnce, o.workers(), func(i int) {
 		x := &k.runs[i]
@@ -22,6 +23,17 @@ func (k *block) decode(txs [][]byte, o Options) {
 		x.tx, x.id, x.sender = tx, ledger.HashTx(txs[i]), tx.Sender.Address()
 		x.invalid = checkEnvelope(tx, k.network, k.height)
 	})
+	if k.strict {
+		if err := k.screen(); err != nil {
+			return err
+		}
+	}
+	k.verify(o)
+	return k.objection()
+}
+
+// verify checks the signatures of all transactions that are not invalid yet.
+func (k *block) verify(o Options) {
 	var unverified []*ledger.Tx
 	var of []int
 	for i := range k.runs {
@@ -31,8 +43,11 @@ func (k *block) decode(txs [][]byte, o Options) {
 		}
 	}
 	for j, good := range ledger.VerifyTxs(unverified) {
-		if !good {
-			k.runs[of[j]].invalid = errSignature()
+		switch x := &k.runs[of[j]]; {
+		case !good:
+			x.invalid = errSignature()
+		case o.Learned != nil:
+			o.Learned(x.id)
 		}
 	}
 	parallel(len(k.runs), decodedAtOnce, o.workers(), func(i int) {

@@ -157,7 +157,7 @@ func (g *gambler) anyOp(t *testing.T, w wallet, tx *ledger.Tx) ledger.Op {
 	now := g.m.now
 	any := func(ledger.Storage) bool { return true }
 	mine := func(b ledger.Blob) bool { return b.Owner == w.address }
-	switch g.IntN(35) {
+	switch g.IntN(39) {
 	case 0, 1, 2:
 		return ledger.Transfer{To: g.address(), Amount: g.amount(w)}
 	case 3, 4, 5, 6, 7:
@@ -178,7 +178,7 @@ func (g *gambler) anyOp(t *testing.T, w wallet, tx *ledger.Tx) ledger.Op {
 			return s.Bytes == g.m.storages[a].Bytes || s.Start == g.m.storages[a].Start && s.End == g.m.storages[a].End
 		})}
 	case 11:
-		return ledger.TransferStorage{Storage: g.storage(w, tx, any), To: g.address()}
+		return ledger.OfferStorage{Storage: g.storage(w, tx, any), To: g.address(), Until: g.until()}
 	case 12, 13, 14, 15, 16:
 		op := ledger.RegisterBlob{Storage: g.storage(w, tx, func(s ledger.Storage) bool { return s.Start <= now }),
 			Deletable: g.IntN(2) == 0}
@@ -213,7 +213,7 @@ func (g *gambler) anyOp(t *testing.T, w wallet, tx *ledger.Tx) ledger.Op {
 	case 25:
 		return ledger.FundBlob{Object: g.blob(w, tx, func(b ledger.Blob) bool { return b.Shared }), Amount: g.amount(w)}
 	case 26:
-		return ledger.TransferBlob{Object: g.blob(w, tx, mine), To: g.address()}
+		return ledger.OfferBlob{Object: g.blob(w, tx, mine), To: g.address(), Until: g.until()}
 	case 27:
 		return ledger.BurnBlob{Object: g.blob(w, tx, mine)}
 	case 28:
@@ -222,6 +222,10 @@ func (g *gambler) anyOp(t *testing.T, w wallet, tx *ledger.Tx) ledger.Op {
 		return g.mark(t)
 	case 30, 31, 32:
 		return g.bond(w)
+	case 35, 36:
+		return ledger.OfferBlob{Object: g.blob(w, tx, mine), To: g.address(), Until: g.until()}
+	case 37, 38:
+		return g.answer(w)
 	case 33:
 		return g.unbond(w)
 	default:

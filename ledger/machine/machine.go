@@ -45,9 +45,11 @@ type Block struct {
 type Options struct {
 	Workers      int                    // goroutines at most; 0 is one for each core
 	Verified     func(ledger.TxID) bool // signatures known to be good; nil: none
+	Learned      func(ledger.TxID)      // is told of each other signature that is good; nil: nobody
 	Certificates Certificates           // certificates known to be good; nil: none
 
-	eager bool // tests: run even small blocks in parallel
+	eager  bool // tests: run even small blocks in parallel
+	strict bool // for Check
 }
 
 func (o Options) workers() int {
@@ -86,6 +88,7 @@ func (s State) run(b Block, o Options) (*block, error) {
 	if err != nil {
 		return nil, err
 	}
+	k.strict = o.strict
 	if err := k.settleEpochs(b.Time); err != nil {
 		return nil, err
 	}
@@ -94,7 +97,9 @@ func (s State) run(b Block, o Options) (*block, error) {
 		return nil, err
 	}
 	k.certificates = newCertificates(committee, o.Certificates)
-	k.decode(b.Txs, o)
+	if err := k.decode(b.Txs, o); err != nil {
+		return nil, err
+	}
 	if err := k.plan(); err != nil {
 		return nil, err
 	}
@@ -104,6 +109,9 @@ func (s State) run(b Block, o Options) (*block, error) {
 		if err := k.runs[i].broken; err != nil {
 			return nil, err
 		}
+	}
+	if err := k.objection(); err != nil {
+		return nil, err
 	}
 	return k, k.earn()
 }

@@ -73,12 +73,13 @@ func TestVerified(t *testing.T) {
 func TestCountsOverflow(t *testing.T) {
 	alice, bob := newWallet("alice"), newWallet("bob")
 	n := funded(t, ledger.WAL, alice)
-	full := ledger.Account{Storages: math.MaxUint32}
+	full := ledger.Account{Balance: ledger.WAL, Storages: math.MaxUint32}
 	n.values[string(ledger.KeyAccount(bob.address))] = full.Marshal()
 	n.commit(t, Options{}, n.sign(alice, 0, ledger.BuyStorage{Bytes: 1, Start: 1, End: 2}).Marshal())
 	id := ledger.NewObjectID(alice.address, 0, 0)
-	out := n.commit(t, Options{}, n.sign(alice, 1, ledger.TransferStorage{Storage: id, To: bob.address}).Marshal())
-	if r := out.Results[0]; r.Code != ledger.CodeOverflow {
+	out := n.commit(t, Options{}, n.sign(alice, 1, ledger.OfferStorage{Storage: id, To: bob.address, Until: 2}).Marshal(),
+		n.sign(bob, 0, ledger.AcceptOffer{Object: id, From: alice.address}).Marshal())
+	if r := out.Results[1]; r.Code != ledger.CodeOverflow {
 		t.Errorf("%v: %s", r.Code, r.Log)
 	}
 }

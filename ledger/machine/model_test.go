@@ -35,11 +35,12 @@ type world struct {
 	pots     map[uint32]ledger.Pot
 	invalid  map[shards.BlobID]ledger.InvalidBlob
 	bonds    map[ledger.PeerKey]ledger.Bond
+	offers   map[ledger.ObjectID]ledger.Offer
 }
 
 func (w world) clone() world {
 	return world{maps.Clone(w.accounts), maps.Clone(w.storages), maps.Clone(w.blobs), maps.Clone(w.pots),
-		maps.Clone(w.invalid), maps.Clone(w.bonds)}
+		maps.Clone(w.invalid), maps.Clone(w.bonds), maps.Clone(w.offers)}
 }
 
 func newModel(g *ledger.Genesis) *model {
@@ -50,6 +51,7 @@ func newModel(g *ledger.Genesis) *model {
 			accounts: map[ledger.Address]ledger.Account{}, storages: map[ledger.ObjectID]ledger.Storage{},
 			blobs: map[ledger.ObjectID]ledger.Blob{}, pots: map[uint32]ledger.Pot{},
 			invalid: map[shards.BlobID]ledger.InvalidBlob{}, bonds: map[ledger.PeerKey]ledger.Bond{},
+			offers: map[ledger.ObjectID]ledger.Offer{},
 		},
 	}
 	balances, err := g.Balances()
@@ -138,6 +140,7 @@ func (m *model) apply(tx *ledger.Tx, size int, signed bool) (code ledger.Code, o
 			m.world, m.initial = saved, initial
 			return code, i, tx.Fee, tx.Fee
 		}
+		m.lapse()
 		m.events++
 		m.settle()
 	}
@@ -186,6 +189,7 @@ func (m *model) myStorage(who ledger.Address, id ledger.ObjectID) (ledger.Storag
 	if m.now >= s.End {
 		return s, ledger.CodeState
 	}
+	delete(m.offers, id)
 	return s, ledger.CodeOK
 }
 
@@ -204,6 +208,9 @@ func (m *model) myBlob(who ledger.Address, id ledger.ObjectID) (ledger.Blob, led
 	b, code := m.aliveBlob(id)
 	if code == ledger.CodeOK && b.Owner != who {
 		code = ledger.CodeNotOwner
+	}
+	if code == ledger.CodeOK {
+		delete(m.offers, id)
 	}
 	return b, code
 }
@@ -235,8 +242,10 @@ func (m *model) do(who ledger.Address, made ledger.ObjectID, tx *ledger.Tx, op l
 			return ledger.CodeBalance
 		}
 		m.storages[made] = ledger.Storage{Owner: who, Start: op.Start, End: op.End, Bytes: op.Bytes}
-	case ledger.SplitStorage, ledger.MergeStorage, ledger.TransferStorage:
+	case ledger.SplitStorage, ledger.MergeStorage:
 		return m.doStorage(who, made, op)
+	case ledger.OfferStorage, ledger.OfferBlob, ledger.AcceptOffer, ledger.WithdrawOffer:
+		return m.offer(who, op)
 	case ledger.RegisterBlob:
 		return m.register(who, made, op)
 	case ledger.CertifyBlob:

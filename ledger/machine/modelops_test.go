@@ -52,16 +52,6 @@ func (m *model) doStorage(who ledger.Address, made ledger.ObjectID, op ledger.Op
 		}
 		m.storages[op.A] = a
 		delete(m.storages, op.B)
-	case ledger.TransferStorage:
-		if (op.To == ledger.Address{}) {
-			return ledger.CodeNotFound
-		}
-		s, code := m.myStorage(who, op.Storage)
-		if code != ledger.CodeOK {
-			return code
-		}
-		s.Owner = op.To
-		m.storages[op.Storage] = s
 	}
 	return ledger.CodeOK
 }
@@ -134,6 +124,7 @@ func (m *model) extend(who ledger.Address, op ledger.ExtendBlob) ledger.Code {
 	if !b.Shared && b.Owner != who {
 		return ledger.CodeNotOwner
 	}
+	delete(m.offers, op.Object)
 	if m.marked(b.BlobID) {
 		return ledger.CodeInvalidBlob
 	}
@@ -224,16 +215,6 @@ func (m *model) doBlob(who ledger.Address, made ledger.ObjectID, op ledger.Op) l
 		}
 		b.Funds += op.Amount
 		m.blobs[op.Object] = b
-	case ledger.TransferBlob:
-		if (op.To == ledger.Address{}) {
-			return ledger.CodeNotFound
-		}
-		b, code := m.myBlob(who, op.Object)
-		if code != ledger.CodeOK {
-			return code
-		}
-		b.Owner = op.To
-		m.blobs[op.Object] = b
 	case ledger.BurnBlob:
 		b, ok := m.blobs[op.Object]
 		if !ok {
@@ -242,6 +223,7 @@ func (m *model) doBlob(who ledger.Address, made ledger.ObjectID, op ledger.Op) l
 		if b.Owner != who {
 			return ledger.CodeNotOwner
 		}
+		delete(m.offers, op.Object)
 		b.Owner = ledger.Address{}
 		m.blobs[op.Object] = b
 		if m.now >= b.End {

@@ -240,6 +240,9 @@ func (g *gambler) compare() error {
 		a.Storages++
 		accounts[s.Owner] = a
 	}
+	for id, o := range m.offers {
+		want[string(ledger.KeyOffer(id))] = o.Marshal()
+	}
 	infos := map[shards.BlobID]ledger.BlobInfo{}
 	for id, b := range m.blobs {
 		want[string(ledger.KeyBlob(id))] = b.Marshal()

@@ -2,7 +2,10 @@ package machine
 
 import "walrus/ledger"
 
-func declareBurnBlob(x *run, op ledger.BurnBlob) { x.declareBlob(op.Object) }
+func declareBurnBlob(x *run, op ledger.BurnBlob) {
+	x.declareBlob(op.Object)
+	declare(x, &x.block.offers, op.Object)
+}
 
 // applyBurnBlob removes the owner of a live record; the record and the stored blob stay until their end. It removes an
 // expired record altogether.
@@ -14,6 +17,7 @@ func applyBurnBlob(x *run, op ledger.BurnBlob) *ledger.OpError {
 	if refused := x.checkOwner(op.Object, &b); refused != nil {
 		return refused
 	}
+	endOffer(x, op.Object)
 	if b.End > x.now() {
 		b.Owner = ledger.Address{}
 		x.setBlob(op.Object, b)

@@ -5,6 +5,7 @@ import "walrus/ledger"
 func declareDeleteBlob(x *run, op ledger.DeleteBlob) {
 	declare(x, &x.block.storages, x.object())
 	x.declareBlob(op.Object)
+	declare(x, &x.block.offers, op.Object)
 }
 
 // applyDeleteBlob removes a deletable record and gives the rest of its storage back. A part of its

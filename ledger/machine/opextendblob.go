@@ -4,11 +4,12 @@ import "walrus/ledger"
 
 func declareExtendBlob(x *run, op ledger.ExtendBlob) {
 	if op.Storage != (ledger.ObjectID{}) {
-		declare(x, &x.block.storages, op.Storage)
+		declareStorage(x, op.Storage)
 	} else {
 		x.sell()
 	}
 	x.declareBlob(op.Object)
+	declare(x, &x.block.offers, op.Object)
 }
 
 // applyExtendBlob prolongs the sender's record or a shared one. The storage for it comes from a resource, or is bought
@@ -21,6 +22,7 @@ func applyExtendBlob(x *run, op ledger.ExtendBlob) *ledger.OpError {
 	if refused := x.checkOwner(op.Object, &b); refused != nil && !b.Shared {
 		return refused
 	}
+	endOffer(x, op.Object) // a shared record has none
 	if refused := x.checkValid(b.BlobID); refused != nil {
 		return refused
 	}

@@ -3,7 +3,7 @@ package machine
 import "walrus/ledger"
 
 func declareMergeStorage(x *run, op ledger.MergeStorage) {
-	declare(x, &x.block.storages, op.A, op.B)
+	declareStorage(x, op.A, op.B)
 }
 
 func applyMergeStorage(x *run, op ledger.MergeStorage) *ledger.OpError {

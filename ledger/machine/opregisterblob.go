@@ -6,7 +6,7 @@ import (
 )
 
 func declareRegisterBlob(x *run, op ledger.RegisterBlob) {
-	declare(x, &x.block.storages, op.Storage)
+	declareStorage(x, op.Storage)
 	declare(x, &x.block.blobs, x.object())
 	declare(x, &x.block.infos, op.BlobID)
 }

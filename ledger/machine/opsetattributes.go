@@ -2,7 +2,7 @@ package machine
 
 import "walrus/ledger"
 
-func declareSetAttributes(x *run, op ledger.SetAttributes) { declare(x, &x.block.blobs, op.Object) }
+func declareSetAttributes(x *run, op ledger.SetAttributes) { declareRecord(x, op.Object) }
 
 func applySetAttributes(x *run, op ledger.SetAttributes) *ledger.OpError {
 	b, refused := x.ownBlob(op.Object)

@@ -2,7 +2,10 @@ package machine
 
 import "walrus/ledger"
 
-func declareShareBlob(x *run, op ledger.ShareBlob) { x.declareBlob(op.Object) }
+func declareShareBlob(x *run, op ledger.ShareBlob) {
+	x.declareBlob(op.Object)
+	declare(x, &x.block.offers, op.Object)
+}
 
 // applyShareBlob removes the owner of a permanent record, so that anybody can extend it, and adds to its funds.
 func applyShareBlob(x *run, op ledger.ShareBlob) *ledger.OpError {

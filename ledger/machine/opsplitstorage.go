@@ -3,7 +3,8 @@ package machine
 import "walrus/ledger"
 
 func declareSplitStorage(x *run, op ledger.SplitStorage) {
-	declare(x, &x.block.storages, op.Storage, x.object())
+	declareStorage(x, op.Storage)
+	declare(x, &x.block.storages, x.object())
 }
 
 func applySplitStorage(x *run, op ledger.SplitStorage) *ledger.OpError {

@@ -33,6 +33,7 @@ func sweepOne(x *run, id ledger.ObjectID) (bool, *ledger.OpError) {
 		if s.End > x.now() {
 			return false, early(s.End)
 		}
+		endOffer(x, id)
 		x.dropStorage(id)
 		x.event(ledger.Event{Kind: ledger.EventSwept, From: x.sender, To: s.Owner, Object: id, Bytes: s.Bytes, End: s.End})
 		return true, x.count(s.Owner, -1, 0)
@@ -44,6 +45,7 @@ func sweepOne(x *run, id ledger.ObjectID) (bool, *ledger.OpError) {
 	if b.End > x.now() {
 		return false, early(b.End)
 	}
+	endOffer(x, id)
 	x.removeExpired(id, &b)
 	e := x.blobEvent(ledger.EventSwept, id, &b)
 	e.To, e.Amount = b.Owner, b.Funds

@@ -27,14 +27,14 @@ var rules = byKind(
 	ruleOf(declareBuyStorage, applyBuyStorage),
 	ruleOf(declareSplitStorage, applySplitStorage),
 	ruleOf(declareMergeStorage, applyMergeStorage),
-	ruleOf(declareTransferStorage, applyTransferStorage),
+	ruleOf(declareOfferStorage, applyOfferStorage),
 	ruleOf(declareRegisterBlob, applyRegisterBlob),
 	ruleOf(declareCertifyBlob, applyCertifyBlob),
 	ruleOf(declareExtendBlob, applyExtendBlob),
 	ruleOf(declareDeleteBlob, applyDeleteBlob),
 	ruleOf(declareShareBlob, applyShareBlob),
 	ruleOf(declareFundBlob, applyFundBlob),
-	ruleOf(declareTransferBlob, applyTransferBlob),
+	ruleOf(declareOfferBlob, applyOfferBlob),
 	ruleOf(declareBurnBlob, applyBurnBlob),
 	ruleOf(declareSetAttributes, applySetAttributes),
 	ruleOf(declareSweep, applySweep),
@@ -42,6 +42,8 @@ var rules = byKind(
 	ruleOf(declareRefuteBlob, applyRefuteBlob),
 	ruleOf(declareBondMonitor, applyBondMonitor),
 	ruleOf(declareUnbondMonitor, applyUnbondMonitor),
+	ruleOf(declareAcceptOffer, applyAcceptOffer),
+	ruleOf(declareWithdrawOffer, applyWithdrawOffer),
 )
 
 // byKind puts each row at its kind. A kind without a row declares nothing and is refused.

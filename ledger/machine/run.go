@@ -54,21 +54,30 @@ func checkEnvelope(tx *ledger.Tx, network certs.NetworkID, height uint64) *ledge
 
 // checkPayer checks nonce and fee against the sender's account.
 func checkPayer(tx *ledger.Tx, size int, a ledger.Account, p *ledger.Params) *ledger.OpError {
+	if refused := checkTerms(tx, size, a.Nonce, p); refused != nil {
+		return refused
+	}
+	if a.Balance < tx.Fee {
+		return refuse(ledger.CodeFee, "the fee is %v, and the sender has %v: add %v to the account", tx.Fee,
+			a.Balance, tx.Fee-a.Balance)
+	}
+	return nil
+}
+
+// checkTerms checks the nonce against the next one of the sender's account, and the fee against the least.
+func checkTerms(tx *ledger.Tx, size int, next uint64, p *ledger.Params) *ledger.OpError {
 	least := p.MinFee(size)
 	switch {
-	case tx.Nonce < a.Nonce:
+	case tx.Nonce < next:
 		return refuse(ledger.CodeNonce, "nonce %d is already used, the account's next is %d: sign it again with that nonce",
-			tx.Nonce, a.Nonce)
-	case tx.Nonce > a.Nonce:
+			tx.Nonce, next)
+	case tx.Nonce > next:
 		return refuse(ledger.CodeNonce, "nonce %d is ahead of the account's next, %d: submit the transactions between first",
-			tx.Nonce, a.Nonce)
+			tx.Nonce, next)
 	case tx.Nonce == math.MaxUint64:
 		return refuse(ledger.CodeNonce, "nonce %d is the last of this account: use another account", tx.Nonce)
 	case tx.Fee < least:
 		return refuse(ledger.CodeFee, "the fee is %v, and a transaction of %d bytes needs at least %v: sign it again with that fee", tx.Fee, size, least)
-	case a.Balance < tx.Fee:
-		return refuse(ledger.CodeFee, "the fee is %v, and the sender has %v: add %v to the account", tx.Fee,
-			a.Balance, tx.Fee-a.Balance)
 	}
 	return nil
 }
@@ -76,6 +85,9 @@ func checkPayer(tx *ledger.Tx, size int, a ledger.Account, p *ledger.Params) *le
 // execute runs the transaction: the fee first, then the operations, all of which take effect or none.
 func (x *run) execute() {
 	x.result.Op = -1
+	if x.block.strict && x.block.wasted.Load() {
+		return // the block is refused
+	}
 	if x.invalid != nil {
 		x.fail(x.invalid)
 		return
@@ -130,6 +142,9 @@ func (x *run) fail(refused *ledger.OpError) {
 	}
 	for i := len(x.undo) - 1; i >= 0; i-- {
 		x.undo[i]()
+	}
+	if !x.paid {
+		x.block.wasted.Store(true)
 	}
 	x.undo, x.earned = nil, x.result.Fee
 	x.result.Code, x.result.Op, x.result.Log, x.result.Events = refused.Code, refused.Op, refused.Text, nil

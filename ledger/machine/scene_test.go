@@ -269,6 +269,9 @@ func (s *scene) show(t *testing.T, a args) string {
 			} else {
 				fmt.Fprintf(&b, "%s: none\n", word)
 			}
+			if o, err := ledger.ReadOffer(s.values, id); err == nil {
+				fmt.Fprintf(&b, "%s: offered by %s to %s until %d\n", word, o.From, o.To, o.Until)
+			}
 		case isBlob:
 			v, err := ledger.ReadBlobInfo(s.values, blob.id)
 			fail(err)

@@ -46,8 +46,12 @@ func (o *opArgs) op(t *testing.T) ledger.Op {
 		return ledger.SplitStorage{Storage: o.objectAt(1), Epoch: o.epoch("epoch", 0), Bytes: o.bytes("bytes", 0)}
 	case "mergeStorage":
 		return ledger.MergeStorage{A: o.objectAt(1), B: o.objectAt(2)}
-	case "transferStorage":
-		return ledger.TransferStorage{Storage: o.objectAt(1), To: o.scene.address(o.at(2))}
+	case "offerStorage":
+		return ledger.OfferStorage{Storage: o.objectAt(1), To: o.scene.address(o.at(2)), Until: o.epoch("until", o.scene.epoch(t)+1)}
+	case "acceptOffer":
+		return ledger.AcceptOffer{Object: o.objectAt(1), From: o.scene.address(o.at(2))}
+	case "withdrawOffer":
+		return ledger.WithdrawOffer{Object: o.objectAt(1)}
 	case "registerBlob":
 		return o.register()
 	case "certifyBlob":
@@ -64,8 +68,8 @@ func (o *opArgs) op(t *testing.T) ledger.Op {
 		return ledger.ShareBlob{Object: o.objectAt(1), Amount: o.amount("amount", 0)}
 	case "fundBlob":
 		return ledger.FundBlob{Object: o.objectAt(1), Amount: o.amount("amount", 0)}
-	case "transferBlob":
-		return ledger.TransferBlob{Object: o.objectAt(1), To: o.scene.address(o.at(2))}
+	case "offerBlob":
+		return ledger.OfferBlob{Object: o.objectAt(1), To: o.scene.address(o.at(2)), Until: o.epoch("until", o.scene.epoch(t)+1)}
 	case "burnBlob":
 		return ledger.BurnBlob{Object: o.objectAt(1)}
 	case "setAttributes":

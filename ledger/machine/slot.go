@@ -112,6 +112,7 @@ func (k *block) changes() []Change {
 	out = k.blobs.changes(out)
 	out = k.infos.changes(out)
 	out = k.marks.changes(out)
+	out = k.offers.changes(out)
 	out = k.pots.changes(out)
 	out = k.bonds.changes(out)
 	slices.SortFunc(out, func(a, b Change) int { return bytes.Compare(a.Key, b.Key) })

@@ -48,7 +48,7 @@ func (x *run) checkPeriod(start, end uint32) *ledger.OpError {
 	return nil
 }
 
-// ownStorage returns a storage resource of the sender that has not expired.
+// ownStorage returns a storage resource of the sender that has not expired. An offer of it ends.
 func (x *run) ownStorage(id ledger.ObjectID) (ledger.Storage, *ledger.OpError) {
 	s, ok := x.storage(id)
 	switch {
@@ -59,5 +59,6 @@ func (x *run) ownStorage(id ledger.ObjectID) (ledger.Storage, *ledger.OpError) {
 	case s.End <= x.now():
 		return s, refuse(ledger.CodeState, "storage resource %s expired at the start of epoch %d, this is epoch %d: buy another", id, s.End, x.now())
 	}
+	endOffer(x, id)
 	return s, nil
 }

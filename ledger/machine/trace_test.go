@@ -48,10 +48,10 @@ func TestTraces(t *testing.T) {
 		}
 	}
 	for _, op := range []string{
-		"transfer", "buyStorage", "splitStorage", "mergeStorage", "transferStorage", "registerBlob",
+		"transfer", "buyStorage", "splitStorage", "mergeStorage", "offerStorage", "registerBlob",
 		"certifyBlob", "extendBlob",
-		"deleteBlob", "shareBlob", "fundBlob", "transferBlob", "burnBlob", "setAttributes", "sweep",
-		"disproveBlob", "refuteBlob", "bondMonitor", "unbondMonitor",
+		"deleteBlob", "shareBlob", "fundBlob", "offerBlob", "burnBlob", "setAttributes", "sweep",
+		"disproveBlob", "refuteBlob", "bondMonitor", "unbondMonitor", "acceptOffer", "withdrawOffer",
 	} {
 		for _, code := range []ledger.Code{ledger.CodeOK, ledger.CodeNotFound} {
 			if !seen[op+" "+code.String()] && op != "buyStorage" && op != "bondMonitor" {

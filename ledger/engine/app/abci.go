@@ -45,7 +45,7 @@ func (a *App) InitChain(_ context.Context, r *abci.RequestInitChain) (*abci.Resp
 func (a *App) CheckTx(_ context.Context, r *abci.RequestCheckTx) (*abci.ResponseCheckTx, error) {
 	_, id, err := a.gate.Admit(r.Tx, a.known.tx)
 	if err == nil {
-		a.known.txs.Add(id, struct{}{})
+		a.known.learned(id)
 		return &abci.ResponseCheckTx{}, nil
 	}
 	var refused *ledger.OpError
@@ -67,36 +67,29 @@ func (a *App) PrepareProposal(_ context.Context,
 	return &abci.ResponsePrepareProposal{Txs: txs}, nil
 }
 
-// ProcessProposal accepts blocks whose transactions belong to this network and are signed by their senders. It runs
-// the block at once, so that FinalizeBlock need not.
+// ProcessProposal accepts blocks in which every transaction has an effect: it pays its fee, or is free. It runs the
+// block at once, so that FinalizeBlock need not.
 func (a *App) ProcessProposal(_ context.Context,
 	r *abci.RequestProcessProposal) (*abci.ResponseProcessProposal, error) {
-	txs := decode(r.Txs)
-	for i, tx := range txs {
-		if tx.tx == nil || tx.tx.Network != a.network {
-			a.log.Warn("proposed block refused: it contains something other than a transaction of this network",
-				"height", r.Height, "index", i)
-			return &abci.ResponseProcessProposal{Status: abci.ResponseProcessProposal_REJECT}, nil
-		}
-	}
-	if bad := a.known.verify(txs); bad >= 0 {
-		a.log.Warn("proposed block refused: a transaction is not signed by its sender", "height", r.Height, "index", bad)
-		return &abci.ResponseProcessProposal{Status: abci.ResponseProcessProposal_REJECT}, nil
-	}
 	a.step.Lock()
 	defer a.step.Unlock()
 	if a.fault != nil {
 		return nil, a.fault
 	}
-	b, err := a.run(r.Hash, uint64(r.Height), r.Time.UnixNano(), r.Txs, txs)
-	if err != nil {
+	b, err := a.run(machine.State.Check, r.Hash, r.Height, r.Time, r.Txs)
+	var objection *machine.Objection
+	switch {
+	case errors.As(err, &objection):
+		a.log.Warn("proposed block refused", "height", r.Height, "reason", objection)
+		return &abci.ResponseProcessProposal{Status: abci.ResponseProcessProposal_REJECT}, nil
+	case err != nil:
 		return nil, a.fail(err)
 	}
 	a.proposed = b
 	return &abci.ResponseProcessProposal{Status: abci.ResponseProcessProposal_ACCEPT}, nil
 }
 
-// FinalizeBlock runs the decided block. It writes nothing.
+// FinalizeBlock runs the decided block, whatever it contains. It writes nothing.
 func (a *App) FinalizeBlock(_ context.Context, r *abci.RequestFinalizeBlock) (*abci.ResponseFinalizeBlock, error) {
 	a.step.Lock()
 	defer a.step.Unlock()
@@ -106,10 +99,8 @@ func (a *App) FinalizeBlock(_ context.Context, r *abci.RequestFinalizeBlock) (*a
 	b := a.proposed
 	if a.proposed = nil; b == nil || !bytes.Equal(b.hash, r.Hash) || b.height != uint64(r.Height) ||
 		b.reads.view != a.View() {
-		txs := decode(r.Txs)
-		a.known.verify(txs) // the rules refuse bad ones
 		var err error
-		if b, err = a.run(r.Hash, uint64(r.Height), r.Time.UnixNano(), r.Txs, txs); err != nil {
+		if b, err = a.run(machine.State.Apply, r.Hash, r.Height, r.Time, r.Txs); err != nil {
 			return nil, a.fail(err)
 		}
 	}
@@ -117,10 +108,14 @@ func (a *App) FinalizeBlock(_ context.Context, r *abci.RequestFinalizeBlock) (*a
 	root := b.outcome.Tree.Root()
 	response := &abci.ResponseFinalizeBlock{AppHash: root[:], TxResults: make([]*abci.ExecTxResult, len(b.txs))}
 	for i, result := range b.outcome.Results {
-		// All nodes must have the same Code and Data: put nothing here that depends on the node.
-		response.TxResults[i] = &abci.ExecTxResult{Code: uint32(result.Code), Data: result.Agreed()}
+		response.TxResults[i] = Agreed(result)
 	}
 	return response, nil
+}
+
+// Agreed returns the part of a result that all nodes have alike. The next header has the hash of all such parts.
+func Agreed(r ledger.Result) *abci.ExecTxResult {
+	return &abci.ExecTxResult{Code: uint32(r.Code), Data: r.Agreed()}
 }
 
 // Commit makes the decided block part of the ledger.
@@ -138,8 +133,8 @@ func (a *App) Commit(context.Context, *abci.RequestCommit) (*abci.ResponseCommit
 		return nil, a.fail(err)
 	}
 	response := new(abci.ResponseCommit)
-	if a.cfg.Keep > 0 && b.height > a.cfg.Keep {
-		response.RetainHeight = int64(b.height - a.cfg.Keep)
+	if a.cfg.Keep.Time > 0 {
+		response.RetainHeight = int64(a.kept.Load())
 	}
 	return response, nil
 }

@@ -90,7 +90,7 @@ func TestPrepareProposal(t *testing.T) {
 		t.Errorf("%d transactions picked, want the two that are valid, in order", len(r.Txs))
 	}
 	block := c.add(t, r.Txs...)
-	propose(t, a, block)
+	propose(t, a, c, block)
 	proposed := a.proposed
 	if run(t, a, block); proposed == nil || a.View().tree != proposed.outcome.Tree {
 		t.Error("the block was run again")
@@ -135,9 +135,9 @@ func TestOtherDecision(t *testing.T) {
 	for range 10 {
 		r := c.random(t)
 		if other.height == 0 {
-			propose(t, a, other.random(t))
+			propose(t, a, other, other.random(t))
 		}
-		propose(t, a, r)
+		propose(t, a, c, r)
 		again := *r
 		again.Hash = bytes.Repeat([]byte{7}, 32)
 		run(t, a, &again)

@@ -35,8 +35,8 @@ var (
 type Config struct {
 	DB      *badgerdb.DB    // stays open after the App is closed
 	Genesis *ledger.Genesis // of the network
-	// Keep is the number of heights whose blocks and logs are kept. 0: all.
-	Keep uint64
+	// Keep bounds the blocks and logs that are kept. The zero Retention keeps all.
+	Keep Retention
 	// SnapshotEvery is the number of heights between snapshots. 0: DefaultSnapshotEvery.
 	SnapshotEvery uint64
 	// MaxPending bounds the transactions that wait for a block. 0: DefaultMaxPending.

@@ -59,11 +59,20 @@ func compareView(t *testing.T, v *View, want, more memory) {
 		}
 	}
 	for _, w := range wallets() {
-		all := want.objects(t, w.address)
+		all := want.objects(t, listObjects, w.address)
 		got, err := v.Objects(w.address, ledger.ObjectID{}, 10_000)
 		check(t, err)
 		if !slices.Equal(got, all) {
 			t.Fatalf("height %d: account %s owns %d objects, want %d", v.Height, w.address, len(got), len(all))
+		}
+		var offers []Object
+		ids, err := v.Offers(w.address, ledger.ObjectID{}, 10_000)
+		check(t, err)
+		for _, id := range ids {
+			offers = append(offers, Object{ID: id})
+		}
+		if want := want.objects(t, listOffers, w.address); !slices.Equal(offers, want) {
+			t.Fatalf("height %d: %d objects are offered to account %s, want %d", v.Height, len(offers), w.address, len(want))
 		}
 		// Light clients compare a node's list with these counts.
 		account, err := ledger.ReadAccount(v, w.address)
@@ -177,7 +186,7 @@ func TestRandomBlocks(t *testing.T) {
 			before, after := a.View(), a.Changed()
 			r := c.random(t)
 			if i%3 > 0 { // as in block sync, where nothing is proposed
-				propose(t, a, r)
+				propose(t, a, c, r)
 			}
 			response := run(t, a, r)
 			if !bytes.Equal(response.AppHash, c.roots[c.height][:]) || len(response.TxResults) != len(r.Txs) {
@@ -209,12 +218,12 @@ func TestRandomBlocks(t *testing.T) {
 	}
 }
 
-// propose offers a block. A block with unsigned transactions is refused.
-func propose(t *testing.T, a *App, r *abci.RequestFinalizeBlock) {
+// propose offers a block of c. A block that contains anything without effect is refused.
+func propose(t *testing.T, a *App, c *chain, r *abci.RequestFinalizeBlock) {
 	t.Helper()
 	want := abci.ResponseProcessProposal_ACCEPT
-	for _, tx := range r.Txs {
-		if _, err := ledger.UnmarshalTx(tx); err != nil {
+	for _, receipt := range c.log[r.Height-1].Receipts {
+		if !receipt.Effective() {
 			want = abci.ResponseProcessProposal_REJECT
 		}
 	}
@@ -303,7 +312,7 @@ func TestViewsWhileBlocksGoOn(t *testing.T) {
 func TestPrune(t *testing.T) {
 	c := newChain(t, 9)
 	const keep = 20
-	a := openApp(t, "", c.genesis, func(cfg *Config) { cfg.Keep = keep })
+	a := openApp(t, "", c.genesis, func(cfg *Config) { cfg.Keep = Retention{1, keep} })
 	for range 60 {
 		run(t, a, c.random(t))
 	}
@@ -342,9 +351,9 @@ func TestPrune(t *testing.T) {
 	}
 	response, err := a.FinalizeBlock(t.Context(), c.add(t))
 	check(t, err)
-	if commit, err := a.Commit(t.Context(), nil); err != nil || commit.RetainHeight != int64(c.height-keep) ||
+	if commit, err := a.Commit(t.Context(), nil); err != nil || commit.RetainHeight != int64(c.height-keep+1) ||
 		response == nil {
-		t.Errorf("retain height %d, %v, want %d", commit.RetainHeight, err, c.height-keep)
+		t.Errorf("retain height %d, %v, want %d", commit.RetainHeight, err, c.height-keep+1)
 	}
 }
 

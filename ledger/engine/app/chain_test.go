@@ -173,20 +173,15 @@ func (c *chain) nonce(t testing.TB, w wallet) uint64 {
 	return a.Nonce
 }
 
-// objects of an account, by looking at every record.
-func (m memory) objects(t testing.TB, owner ledger.Address) []Object {
+// objects of an account, or offered to it, by looking at every record.
+func (m memory) objects(t testing.TB, list byte, a ledger.Address) []Object {
 	t.Helper()
 	var all []Object
 	for key, value := range m {
-		o := Object{Blob: key[0] == letterBlob}
-		if key[0] != letterBlob && key[0] != letterStorage {
-			continue
-		}
-		copy(o.ID[:], key[1:])
-		got, err := ownerOf([]byte(key), value)
+		entry, err := listed([]byte(key), value)
 		check(t, err)
-		if got == owner {
-			all = append(all, o)
+		if bytes.HasPrefix(entry, listKey(list, a)) {
+			all = append(all, Object{ID: ledger.ObjectID([]byte(key[1:])), Blob: key[0] == letterBlob})
 		}
 	}
 	slices.SortFunc(all, func(a, b Object) int { return bytes.Compare(a.ID[:], b.ID[:]) })
@@ -225,7 +220,7 @@ func (c *chain) operations(t testing.TB, w wallet, nonce uint64) []ledger.Op {
 	check(t, err)
 	buy := ledger.BuyStorage{Bytes: 1 << 30, Start: epoch.Epoch, End: epoch.Epoch + 1 + uint32(c.rand.IntN(9))}
 	other := wallets()[c.rand.IntN(len(wallets()))].address
-	mine := c.values.objects(t, w.address)
+	mine := c.values.objects(t, listObjects, w.address)
 	if len(mine) == 0 || c.rand.IntN(3) == 0 {
 		root := [32]byte{byte(c.rand.IntN(20))}
 		register := ledger.RegisterBlob{Storage: ledger.NewObjectID(w.address, nonce, 0), Root: root, Size: 1000,
@@ -235,15 +230,20 @@ func (c *chain) operations(t testing.TB, w wallet, nonce uint64) []ledger.Op {
 			{ledger.Transfer{To: other, Amount: 1 << 60}},
 		}[c.rand.IntN(4)]
 	}
+	for _, offer := range c.values.objects(t, listOffers, w.address) {
+		if o, err := ledger.ReadOffer(c.values, offer.ID); err == nil && c.rand.IntN(4) == 0 {
+			return []ledger.Op{ledger.AcceptOffer{Object: offer.ID, From: o.From}}
+		}
+	}
 	o := mine[c.rand.IntN(len(mine))]
 	if !o.Blob {
 		return []ledger.Op{[]ledger.Op{
-			ledger.TransferStorage{Storage: o.ID, To: other}, ledger.SplitStorage{Storage: o.ID, Bytes: 1 << 10},
+			ledger.OfferStorage{Storage: o.ID, To: other, Until: epoch.Epoch + 1}, ledger.SplitStorage{Storage: o.ID, Bytes: 1 << 10},
 			ledger.Sweep{Objects: []ledger.ObjectID{o.ID}},
 		}[c.rand.IntN(3)]}
 	}
 	return []ledger.Op{[]ledger.Op{
-		ledger.DeleteBlob{Object: o.ID}, ledger.TransferBlob{Object: o.ID, To: other},
+		ledger.DeleteBlob{Object: o.ID}, ledger.OfferBlob{Object: o.ID, To: other, Until: epoch.Epoch + 1},
 		ledger.ShareBlob{Object: o.ID, Amount: 5},
 		ledger.Sweep{Objects: []ledger.ObjectID{o.ID}},
 		ledger.SetAttributes{Object: o.ID, Set: []ledger.Attribute{{Key: "a", Value: fmt.Sprint(nonce)}}},

@@ -2,10 +2,10 @@ package app
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"runtime"
 	"sync"
+	"time"
 
 	"walrus/ledger"
 	"walrus/ledger/engine/badgerdb"
@@ -30,27 +30,31 @@ func (a *App) workers() int {
 }
 
 func (a *App) options() machine.Options {
-	return machine.Options{Workers: a.workers(), Verified: a.known.tx, Certificates: a.known}
+	return machine.Options{Workers: a.workers(), Verified: a.known.tx, Learned: a.known.learned, Certificates: a.known}
 }
 
+// rules runs a block on a state, or for State.Check refuses it.
+type rules func(machine.State, machine.Block, machine.Options) (*machine.Outcome, error)
+
 // run runs a block on the newest view. It writes nothing.
-func (a *App) run(hash []byte, height uint64, time int64, raw [][]byte, txs []decoded) (*block, error) {
+func (a *App) run(by rules, hash []byte, height int64, at time.Time, raw [][]byte) (*block, error) {
 	v := a.View()
-	if height != v.Height+1 {
+	if uint64(height) != v.Height+1 {
 		return nil, fmt.Errorf("run block %d: the ledger is at height %d", height, v.Height)
 	}
-	b := &block{hash: bytes.Clone(hash), height: height, time: time, txs: txs,
+	b := &block{hash: bytes.Clone(hash), height: uint64(height), time: at.UnixNano(),
 		reads: &reads{view: v, seen: make(map[string][]byte)}}
 	state := a.state(v)
 	state.Values = b.reads
 	var err error
-	b.outcome, err = state.Apply(machine.Block{Height: height, Time: time, Txs: raw}, a.options())
+	b.outcome, err = by(state, machine.Block{Height: b.height, Time: b.time, Txs: raw}, a.options())
 	if err != nil {
 		return nil, err
 	}
 	if len(b.outcome.Results) != len(raw) {
 		return nil, fmt.Errorf("run block %d: %d results for %d transactions", height, len(b.outcome.Results), len(raw))
 	}
+	b.txs = decode(raw)
 	return b, nil
 }
 
@@ -91,7 +95,7 @@ func (a *App) commit(b *block) error {
 		return fmt.Errorf("commit block %d: %w", b.height, err)
 	}
 	a.writeLog(&batch, b)
-	kept, err := a.prune(&batch, b.height)
+	kept, err := a.prune(&batch, b.height, b.time)
 	if err != nil {
 		return fmt.Errorf("commit block %d: prune the log: %w", b.height, err)
 	}
@@ -115,7 +119,7 @@ func (a *App) commit(b *block) error {
 	return nil
 }
 
-// writeState writes the block's changes, and updates the index of objects by owner.
+// writeState writes the block's changes, and updates the indexes of objects by owner and of offers by receiver.
 func (a *App) writeState(batch *badgerdb.Batch, next *View, b *block) error {
 	set := func(key, old, value []byte) {
 		next.replaced[string(key)] = old
@@ -131,46 +135,52 @@ func (a *App) writeState(batch *badgerdb.Batch, next *View, b *block) error {
 			return err
 		}
 		set(stateKey(c.Key), old, c.Value)
-		before, after, err := owners(c.Key, old, c.Value)
+		before, err := listed(c.Key, old)
 		if err != nil {
 			return err
 		}
-		if before == after {
+		after, err := listed(c.Key, c.Value)
+		if err != nil {
+			return err
+		}
+		if bytes.Equal(before, after) {
 			continue
 		}
-		var id ledger.ObjectID
-		copy(id[:], c.Key[1:])
-		if before != (ledger.Address{}) {
-			set(objectKey(before, id), c.Key[:1], nil)
+		if before != nil {
+			set(before, c.Key[:1], nil)
 		}
-		if after != (ledger.Address{}) {
-			set(objectKey(after, id), nil, c.Key[:1])
+		if after != nil {
+			set(after, nil, c.Key[:1])
 		}
 	}
 	return nil
 }
 
-// owners returns the old and the new owner of the object at a key of the state; the zero address if there is no
-// object.
-func owners(key, old, value []byte) (before, after ledger.Address, err error) {
-	if before, err = ownerOf(key, old); err == nil {
-		after, err = ownerOf(key, value)
-	}
-	return before, after, err
-}
-
-func ownerOf(key, value []byte) (ledger.Address, error) {
+// listed returns the key of the index that lists a record of the state: an object under its owner, an offer under its
+// receiver. Nil if no index does.
+func listed(key, value []byte) ([]byte, error) {
+	var list byte
+	var a ledger.Address
+	var err error
 	switch {
 	case value == nil:
-		return ledger.Address{}, nil
 	case key[0] == letterStorage:
-		s, err := ledger.UnmarshalStorage(value)
-		return s.Owner, err
+		var s ledger.Storage
+		s, err = ledger.UnmarshalStorage(value)
+		list, a = listObjects, s.Owner
 	case key[0] == letterBlob:
-		b, err := ledger.UnmarshalBlob(value)
-		return b.Owner, err
+		var b ledger.Blob
+		b, err = ledger.UnmarshalBlob(value)
+		list, a = listObjects, b.Owner
+	case key[0] == letterOffer:
+		var o ledger.Offer
+		o, err = ledger.UnmarshalOffer(value)
+		list, a = listOffers, o.To
 	}
-	return ledger.Address{}, nil
+	if err != nil || a == (ledger.Address{}) {
+		return nil, err
+	}
+	return append(listKey(list, a), key[1:]...), nil
 }
 
 // writeLog writes the block's events and receipts.
@@ -203,55 +213,4 @@ func concerns(sender ledger.Address, r ledger.Result) map[ledger.Address]bool {
 		accounts[e.From], accounts[e.To] = true, true
 	}
 	return accounts
-}
-
-// prunedAtOnce bounds the log records that one commit removes. A full block has fewer.
-const prunedAtOnce = 20_000
-
-// prune removes log records that are too old at a height, and returns the first height whose log is then complete.
-func (a *App) prune(batch *badgerdb.Batch, height uint64) (kept uint64, err error) {
-	old := a.kept.Load()
-	if a.cfg.Keep == 0 || height < a.cfg.Keep+old {
-		return old, nil
-	}
-	kept = height - a.cfg.Keep + 1
-	pairs, err := a.space.Scan(badgerdb.Range{
-		From: logKey(old-1, 0), To: logKey(kept, 0), Limit: prunedAtOnce, MaxBytes: 8 << 20,
-	})
-	if err != nil {
-		return 0, err
-	}
-	for _, p := range pairs {
-		at, ok := parsePosition(p.Key)
-		if !ok {
-			return 0, errors.New("the log has a key that is too short")
-		}
-		batch.Delete(a.space, p.Key)
-		if at.Index == 0 {
-			continue
-		}
-		sender, receipt, err := unmarshalRecord(p.Value)
-		if err != nil {
-			return 0, err
-		}
-		if !receipt.Effective() {
-			continue
-		}
-		batch.Delete(a.space, txKey(receipt.ID))
-		for account := range concerns(sender, receipt.Result) {
-			batch.Delete(a.space, historyKey(account, Position{at.Height, at.Index - 1}))
-		}
-	}
-	if len(pairs) > 0 && (len(pairs) == prunedAtOnce || sizeOf(pairs) >= 8<<20) { // there may be more
-		at, _ := parsePosition(pairs[len(pairs)-1].Key)
-		kept = at.Height + 1
-	}
-	return kept, nil
-}
-
-func sizeOf(pairs []badgerdb.Pair) (size int) {
-	for _, p := range pairs {
-		size += len(p.Key) + len(p.Value)
-	}
-	return size
 }

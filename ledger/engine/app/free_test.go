@@ -50,7 +50,7 @@ func TestFreeProof(t *testing.T) {
 		t.Fatalf("%d transactions proposed, want the good proof", len(r.Txs))
 	}
 	block := c.add(t, r.Txs...)
-	propose(t, a, block)
+	propose(t, a, c, block)
 	run(t, a, block)
 	receipt, err := a.Receipt(ledger.HashTx(good))
 	if err != nil || receipt.Code != ledger.CodeOK || receipt.Fee != 0 || receipt.Spent != 0 {

@@ -15,6 +15,7 @@ import (
 //	m restoring                     present while a snapshot is restored: everything else is then incomplete
 //	s ‖ key                         the state
 //	o ‖ owner ‖ object ID           kind of the owned object: the letter of its key in the state
+//	f ‖ receiver ‖ object ID        O: the object is offered to the receiver
 //	n ‖ height ‖ 0 u32              the log: time and events of the block
 //	n ‖ height ‖ 1 + index u32      the log: sender and receipt of a transaction
 //	x ‖ transaction ID              height u64 ‖ index u32
@@ -31,13 +32,18 @@ var (
 
 	letterStorage = ledger.KeyStorage(ledger.ObjectID{})[0]
 	letterBlob    = ledger.KeyBlob(ledger.ObjectID{})[0]
+	letterOffer   = ledger.KeyOffer(ledger.ObjectID{})[0]
 )
 
 func stateKey(key []byte) []byte { return append([]byte{'s'}, key...) }
 
-func ownerKey(a ledger.Address) []byte { return append([]byte{'o'}, a[:]...) }
+// Letters of the indexes by account.
+const (
+	listObjects = 'o' // that it owns
+	listOffers  = 'f' // to it
+)
 
-func objectKey(a ledger.Address, id ledger.ObjectID) []byte { return append(ownerKey(a), id[:]...) }
+func listKey(list byte, a ledger.Address) []byte { return append([]byte{list}, a[:]...) }
 
 func txKey(id ledger.TxID) []byte { return append([]byte{'x'}, id[:]...) }
 

@@ -33,33 +33,13 @@ func newKnown(pending int) *known {
 
 func (k *known) tx(id ledger.TxID) bool { return k.txs.Contains(id) }
 
+func (k *known) learned(id ledger.TxID) { k.txs.Add(id, struct{}{}) }
+
 // Has implements machine.Certificates.
 func (k *known) Has(c machine.CertificateKey) bool { return k.certificates.Contains(c) }
 
 // Add implements machine.Certificates.
 func (k *known) Add(c machine.CertificateKey) { k.certificates.Add(c, struct{}{}) }
-
-// verify checks the signatures of all transactions not yet known to be good, in parallel. It returns the position of
-// the first bad one, or −1.
-func (k *known) verify(txs []decoded) int {
-	var unknown []*ledger.Tx
-	var at []int
-	for i, tx := range txs {
-		if tx.tx != nil && !k.tx(tx.id) {
-			unknown, at = append(unknown, tx.tx), append(at, i)
-		}
-	}
-	bad := -1
-	for i, good := range ledger.VerifyTxs(unknown) {
-		switch {
-		case good:
-			k.txs.Add(txs[at[i]].id, struct{}{})
-		case bad < 0:
-			bad = at[i]
-		}
-	}
-	return bad
-}
 
 // decoded is a transaction of a block, decoded if possible.
 type decoded struct {

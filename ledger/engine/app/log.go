@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"time"
 
 	"walrus/ledger"
 	"walrus/ledger/engine/badgerdb"
@@ -125,13 +126,22 @@ func (a *App) Blocks(from uint64, limit int) ([]Block, error) {
 	from = max(from, 1)
 	blocks, err := a.readBlocks(from, limit)
 	// Check afterwards: blocks may have been pruned during the read.
-	if kept := a.kept.Load(); from < kept {
-		return nil, fmt.Errorf("read log from height %d: %w: it begins at %d", from, ErrPruned, kept)
+	if kept, at, timeErr := a.Kept(); from < kept {
+		return nil, errors.Join(fmt.Errorf("read log from height %d: %w: it begins at %s", from, ErrPruned,
+			Since(kept, at)), timeErr)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read log from height %d: %w", from, err)
 	}
 	return blocks, nil
+}
+
+// Since names the first block that is kept, for people.
+func Since(height uint64, at time.Time) string {
+	if at.IsZero() {
+		return fmt.Sprintf("height %d", height)
+	}
+	return fmt.Sprintf("height %d of %s", height, at.UTC().Format(time.DateTime+" UTC"))
 }
 
 func (a *App) readBlocks(from uint64, limit int) (blocks []Block, err error) {

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 
-	"walrus/ledger"
 	"walrus/ledger/engine/badgerdb"
 	"walrus/ledger/merkle"
 )
@@ -94,14 +93,12 @@ func (r *restoration) add(part []byte) error {
 		}
 		r.last = p.Key
 		b.Set(space, stateKey(p.Key), p.Value)
-		owner, err := ownerOf(p.Key, p.Value)
+		list, err := listed(p.Key, p.Value)
 		if err != nil {
 			return fmt.Errorf("%w: key %x: %v", ErrSnapshot, p.Key, err)
 		}
-		if owner != (ledger.Address{}) {
-			var id ledger.ObjectID
-			copy(id[:], p.Key[1:])
-			b.Set(space, objectKey(owner, id), p.Key[:1])
+		if list != nil {
+			b.Set(space, list, p.Key[:1])
 		}
 	}
 	r.keys += uint64(len(pairs))

@@ -56,25 +56,42 @@ type Object struct {
 
 // Objects lists the objects that an account owns: at most limit, ascending by ID, from the first ID above after.
 func (v *View) Objects(owner ledger.Address, after ledger.ObjectID, limit int) ([]Object, error) {
-	from := ownerKey(owner)
-	if after != (ledger.ObjectID{}) {
-		from = append(objectKey(owner, after), 0)
-	}
-	end := append(ownerKey(owner), bytes.Repeat([]byte{255}, len(after)+1)...)
 	var objects []Object
-	for from != nil && len(objects) < limit {
+	err := v.list(listObjects, owner, after, limit, func(id ledger.ObjectID, letter byte) {
+		objects = append(objects, Object{ID: id, Blob: letter == letterBlob})
+	})
+	return objects, err
+}
+
+// Offers lists the objects that are offered to an account, like Objects. Some offers may have expired.
+func (v *View) Offers(to ledger.Address, after ledger.ObjectID, limit int) ([]ledger.ObjectID, error) {
+	var objects []ledger.ObjectID
+	err := v.list(listOffers, to, after, limit, func(id ledger.ObjectID, _ byte) { objects = append(objects, id) })
+	return objects, err
+}
+
+// list calls each with up to limit objects of an account's list, and the letter noted there.
+func (v *View) list(list byte, a ledger.Address, after ledger.ObjectID, limit int,
+	each func(id ledger.ObjectID, letter byte)) error {
+	from := listKey(list, a)
+	if after != (ledger.ObjectID{}) {
+		from = append(append(from, after[:]...), 0)
+	}
+	end := append(listKey(list, a), bytes.Repeat([]byte{255}, len(after)+1)...)
+	for found := 0; from != nil && found < limit; {
 		pairs, next, err := v.scan(from, end, limit, 1<<20)
 		if err != nil {
-			return nil, fmt.Errorf("list objects of %s: %w", owner, err)
+			return fmt.Errorf("list objects of %s: %w", a, err)
 		}
-		for _, p := range pairs[:min(len(pairs), limit-len(objects))] {
-			o := Object{Blob: len(p.Value) == 1 && p.Value[0] == letterBlob}
-			copy(o.ID[:], p.Key[1+len(owner):])
-			objects = append(objects, o)
+		pairs = pairs[:min(len(pairs), limit-found)]
+		for _, p := range pairs {
+			if len(p.Value) == 1 {
+				each(ledger.ObjectID(p.Key[1+len(a):]), p.Value[0])
+			}
 		}
-		from = next
+		found, from = found+len(pairs), next
 	}
-	return objects, nil
+	return nil
 }
 
 // scan reads the keys of the database in [from, to) as they were at the view: about limit pairs, or maxBytes bytes of
