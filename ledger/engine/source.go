@@ -220,7 +220,11 @@ func read(v *app.View, b *types.LightBlock, keys [][]byte) (*light.Reading, erro
 		if err != nil {
 			return nil, err
 		}
-		r.Items[i] = light.Item{Value: value, Proof: v.Prove(key)}
+		proof, err := v.Prove(key)
+		if err != nil {
+			return nil, err
+		}
+		r.Items[i] = light.Item{Value: value, Proof: proof}
 	}
 	return r, nil
 }

@@ -31,7 +31,7 @@ func (w *world) forge(t testing.TB, change merkle.Change, set *types.ValidatorSe
 	n := len(w.blocks) - 2
 	c.blocks = slices.Clone(w.blocks[:n+1])
 	state := *c.blocks[n]
-	state.tree = state.tree.Apply([]merkle.Change{change}, 1)
+	state.tree = must(state.tree.Apply([]merkle.Change{change}, 1))
 	state.values = clone(state.values)
 	state.values[string(change.Key)] = change.Value
 	state.next = set
@@ -79,10 +79,10 @@ func TestLies(t *testing.T) {
 		what   string // part of the error's text
 	}{
 		"another value":          {lie(w.chain, func(r *Reading) { r.Items[0].Value = false1.Marshal() }), "proof does not hold"},
-		"a proof of another key": {lie(w.chain, func(r *Reading) { r.Items[0].Proof = w.blocks[5].tree.Prove(ledger.KeyEpoch()) }), "proof does not hold"},
+		"a proof of another key": {lie(w.chain, func(r *Reading) { r.Items[0].Proof = must(w.blocks[5].tree.Prove(ledger.KeyEpoch())) }), "proof does not hold"},
 		"absent":                 {lie(w.chain, func(r *Reading) { r.Items[0].Value = nil }), "proof does not hold"},
 		"empty":                  {lie(w.chain, func(r *Reading) { r.Items[0].Value = []byte{} }), "proof does not hold"},
-		"an old proof":           {lie(w.chain, func(r *Reading) { r.Items[0] = Item{nil, w.blocks[2].tree.Prove(ledger.KeyAccount(alice))} }), "proof does not hold"},
+		"an old proof":           {lie(w.chain, func(r *Reading) { r.Items[0] = Item{nil, must(w.blocks[2].tree.Prove(ledger.KeyAccount(alice)))} }), "proof does not hold"},
 		"an old state":           {lie(w.chain, func(r *Reading) { *r = *w.stateAt(2, ledger.KeyAccount(alice)) }), "old state"},
 		"fewer values":           {lie(w.chain, func(r *Reading) { r.Items = nil }), "0 values for 1 keys"},
 		"more values":            {lie(w.chain, func(r *Reading) { r.Items = append(r.Items, r.Items[0]) }), "2 values for 1 keys"},
@@ -146,7 +146,7 @@ func (c *chain) stateAt(h int, keys ...[]byte) *Reading {
 	defer c.mu.Unlock()
 	r := &Reading{Height: uint64(h), Block: c.blocks[h+1].light}
 	for _, k := range keys {
-		r.Items = append(r.Items, Item{c.blocks[h].values[string(k)], c.blocks[h].tree.Prove(k)})
+		r.Items = append(r.Items, Item{c.blocks[h].values[string(k)], must(c.blocks[h].tree.Prove(k))})
 	}
 	return r
 }

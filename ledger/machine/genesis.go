@@ -32,6 +32,5 @@ func Genesis(g *ledger.Genesis) ([]Change, *merkle.Tree, error) {
 			Value: ledger.Account{Balance: b.Amount}.Marshal()})
 	}
 	slices.SortFunc(changes, func(a, b Change) int { return bytes.Compare(a.Key, b.Key) })
-	var tree *merkle.Tree
-	return changes, tree.Apply(changes, 1), nil
+	return changes, merkle.Build(changes), nil
 }

@@ -78,7 +78,9 @@ func (s State) Apply(b Block, o Options) (*Outcome, error) {
 	for i := range k.runs {
 		out.Results[i] = k.runs[i].result
 	}
-	out.Tree = s.Tree.Apply(out.Changes, o.workers())
+	if out.Tree, err = s.Tree.Apply(out.Changes, o.workers()); err != nil {
+		return nil, fmt.Errorf("apply block %d: %w", b.Height, err)
+	}
 	return out, nil
 }
 

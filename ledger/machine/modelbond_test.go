@@ -119,7 +119,7 @@ func (g *gambler) fillBonds() {
 	changes := []Change{{Key: ledger.KeyAccount(g.wallets[0].address), Value: treasury.Marshal()},
 		{Key: ledger.KeyBonds(), Value: g.m.sortedBonds().Marshal()}}
 	g.n.values.apply(changes)
-	g.n.Tree = g.n.Tree.Apply(changes, 1)
+	g.n.Tree, _ = g.n.Tree.Apply(changes, 1) // in memory
 }
 
 // bond is an operation on the bond of some monitor, likely one that can have one.

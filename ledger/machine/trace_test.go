@@ -179,8 +179,7 @@ func checkState(t testing.TB, n *network) {
 	for key, value := range n.values {
 		all = append(all, Change{Key: []byte(key), Value: bytes.Clone(value)})
 	}
-	var empty *merkle.Tree
-	if empty.Apply(all, 1).Root() != n.Tree.Root() {
+	if merkle.Build(all).Root() != n.Tree.Root() {
 		t.Fatal("the tree made of the values has another root")
 	}
 	if err := audit(n.values, n.genesis); err != nil {

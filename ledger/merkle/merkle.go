@@ -1,7 +1,10 @@
 // Package merkle implements the tree whose root stands for the ledger's whole state: a compact sparse Merkle tree
 // over keys and values, with proofs that a key has a value or none. The root depends only on the pairs, not on the
-// order of changes. Trees are immutable: a change makes a new tree that shares the unchanged parts. They exist only in
-// memory, at about 200 bytes per key. Start with Tree.
+// order of changes. Trees are immutable: a change makes a new tree that shares the unchanged parts.
+//
+// A tree lies in memory, at about 200 bytes per key, or most of it in a Source: a database, which this package does not
+// know. Parts are then loaded when needed, checked against the hash that their parent has for them, and kept in a
+// bounded Cache. Start with Tree; with Open if it lies in a Source.
 //
 // A key's path is its SHA-256. It leads from the root, one bit per level, the highest bit of the first byte first, 0 to
 // the left, down to the subtree that has this key only: its leaf is there. With H = SHA-256 and ‖ for concatenation:
@@ -15,6 +18,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"slices"
 	"sort"
 	"sync"
@@ -31,20 +35,25 @@ type Change struct {
 	Key, Value []byte
 }
 
-// Tree is an immutable set of keys with values. The zero Tree and a nil one are empty. It is safe for concurrent use.
+// Tree is an immutable set of keys with values. The zero Tree and a nil one are empty and in memory. It is safe for
+// concurrent use.
 type Tree struct {
-	root node // nil if empty
-	size int
+	root  node    // nil if empty
+	store *stored // nil if the whole tree is in memory
+	// replaced lists the pages in the Source whose subtrees have changed: Save writes or removes them.
+	replaced []Place
 }
 
-// node is an *inner or a *leaf. Nil is an empty subtree.
+// node is an *inner, a *leaf or a *stub. Nil is an empty subtree.
 type node interface {
 	sum() *Hash
+	count() uint64
 }
 
-// inner has at least two keys below it: if one child is empty, the other is an inner, too.
+// inner has at least two keys below it: if one child is empty, the other has more than one key, too.
 type inner struct {
 	hash        Hash
+	keys        uint64
 	left, right node
 }
 
@@ -52,8 +61,18 @@ type leaf struct {
 	hash, path, value Hash
 }
 
-func (n *inner) sum() *Hash { return &n.hash }
-func (l *leaf) sum() *Hash  { return &l.hash }
+// stub stands for a subtree in the Source.
+type stub struct {
+	hash Hash
+	keys uint64
+}
+
+func (n *inner) sum() *Hash    { return &n.hash }
+func (l *leaf) sum() *Hash     { return &l.hash }
+func (s *stub) sum() *Hash     { return &s.hash }
+func (n *inner) count() uint64 { return n.keys }
+func (l *leaf) count() uint64  { return 1 }
+func (s *stub) count() uint64  { return s.keys }
 
 // Root returns the root hash; all zeros if the tree is empty.
 func (t *Tree) Root() Hash {
@@ -68,27 +87,43 @@ func (t *Tree) Len() int {
 	if t == nil {
 		return 0
 	}
-	return t.size
+	return int(countOf(t.root))
 }
 
 const (
 	// minShare is the least number of changes worth a goroutine: some 50 µs of work.
 	minShare = 64
+	// minLoads is minShare where each change may load something: some 100 µs.
+	minLoads = 4
 	// hashedAtOnce is the number of changes that a goroutine hashes before it takes more.
 	hashedAtOnce = 256
 )
 
+// Build returns the tree of these changes to an empty one, in memory.
+func Build(changes []Change) *Tree {
+	t, _ := (*Tree)(nil).Apply(changes, 1) // only loading can fail
+	return t
+}
+
 // Apply returns a new tree with the changes; the old tree is unchanged. Of several changes to one key the last
-// counts. It uses up to workers goroutines, at least one; the result does not depend on their number.
-func (t *Tree) Apply(changes []Change, workers int) *Tree {
+// counts. It uses up to workers goroutines, at least one; the result does not depend on their number. It fails only if
+// a part cannot be loaded: with the error of the Source, or one that wraps ErrDamaged.
+func (t *Tree) Apply(changes []Change, workers int) (*Tree, error) {
 	if t == nil {
 		t = &Tree{}
 	}
 	if len(changes) == 0 {
-		return t
+		return t, nil
 	}
-	root, grown := apply(t.root, arrange(hashChanges(changes, workers)), 0, workers)
-	return &Tree{root: root, size: t.size + grown}
+	a := applying{store: t.store, share: minShare}
+	if t.store != nil {
+		a.share = minLoads
+	}
+	root, err := a.apply(t.root, arrange(hashChanges(changes, workers)), 0, workers)
+	if err != nil {
+		return nil, err
+	}
+	return &Tree{root: root, store: t.store, replaced: append(t.replaced[:len(t.replaced):len(t.replaced)], a.replaced...)}, nil
 }
 
 // change is a Change with its path and its value's hash.
@@ -140,30 +175,57 @@ func arrange(cs []change) []change {
 	return slices.CompactFunc(cs, func(a, b change) bool { return a.path == b.path })
 }
 
-// apply makes the subtree at depth with the changes, which are sorted and all belong in it. grown is the number of
-// keys gained.
-func apply(n node, cs []change, depth, workers int) (result node, grown int) {
+// applying is one call of Apply.
+type applying struct {
+	store *stored // constant
+	share int     // constant: the least number of changes worth a goroutine
+
+	mu       sync.Mutex
+	replaced []Place // guarded by mu
+}
+
+// apply makes the subtree at depth with the changes, which are sorted and all belong in it.
+func (a *applying) apply(n node, cs []change, depth, workers int) (node, error) {
 	if len(cs) == 0 {
-		return n, 0
+		return n, nil
 	}
-	in, ok := n.(*inner)
-	if !ok {
-		return rebuild(n, cs, depth, workers)
+	switch n := n.(type) {
+	case *stub:
+		at := placeOf(&cs[0].path, depth)
+		whole, err := a.store.load(n, at)
+		if err != nil {
+			return nil, err
+		}
+		result, err := a.apply(whole, cs, depth, workers)
+		if result == whole {
+			return n, err
+		}
+		if n.keys > maxBucket {
+			a.mu.Lock()
+			a.replaced = append(a.replaced, at)
+			a.mu.Unlock()
+		}
+		return result, err
+	case *inner:
+		k := split(cs, depth)
+		var left, right node
+		var err1, err2 error
+		both(k, len(cs)-k, workers, a.share,
+			func(w int) { left, err1 = a.apply(n.left, cs[:k], depth+1, w) },
+			func(w int) { right, err2 = a.apply(n.right, cs[k:], depth+1, w) })
+		if err := errors.Join(err1, err2); err != nil {
+			return nil, err
+		}
+		if left == n.left && right == n.right {
+			return n, nil
+		}
+		return join(left, right), nil
 	}
-	k := split(cs, depth)
-	var left, right node
-	var more, less int
-	both(k, len(cs)-k, workers,
-		func(w int) { left, more = apply(in.left, cs[:k], depth+1, w) },
-		func(w int) { right, less = apply(in.right, cs[k:], depth+1, w) })
-	if left == in.left && right == in.right {
-		return in, 0
-	}
-	return join(left, right), more + less
+	return rebuild(n, cs, depth, workers), nil
 }
 
 // rebuild does apply's work for an empty subtree or one leaf.
-func rebuild(n node, cs []change, depth, workers int) (result node, grown int) {
+func rebuild(n node, cs []change, depth, workers int) node {
 	old, _ := n.(*leaf)
 	leaves := make([]*leaf, 0, len(cs)+1)
 	kept := old == nil
@@ -187,11 +249,7 @@ func rebuild(n node, cs []change, depth, workers int) (result node, grown int) {
 	if !kept {
 		leaves = append(leaves, old)
 	}
-	grown = len(leaves)
-	if old != nil {
-		grown--
-	}
-	return build(leaves, depth, workers), grown
+	return build(leaves, depth, workers)
 }
 
 // build makes the subtree at depth from sorted leaves, whose hashes need not be set.
@@ -208,16 +266,16 @@ func build(leaves []*leaf, depth, workers int) node {
 	}
 	k := sort.Search(len(leaves), func(i int) bool { return bit(&leaves[i].path, depth) == 1 })
 	var left, right node
-	both(k, len(leaves)-k, workers,
+	both(k, len(leaves)-k, workers, minShare,
 		func(w int) { left = build(leaves[:k], depth+1, w) },
 		func(w int) { right = build(leaves[k:], depth+1, w) })
 	return join(left, right)
 }
 
-// both runs the two halves of some work, in parallel if there are workers and each half is worth one. It tells each
-// half its number of workers.
-func both(leftSize, rightSize, workers int, left, right func(workers int)) {
-	if workers < 2 || min(leftSize, rightSize) < minShare {
+// both runs the two halves of some work, in parallel if there are workers and each half has a share worth one. It tells
+// each half its number of workers.
+func both(leftSize, rightSize, workers, share int, left, right func(workers int)) {
+	if workers < 2 || min(leftSize, rightSize) < share {
 		if leftSize < rightSize { // give the spare worker to the greater half
 			left(1)
 			right(workers)
@@ -235,19 +293,16 @@ func both(leftSize, rightSize, workers int, left, right func(workers int)) {
 
 // join makes a subtree of two halves. A single leaf moves up.
 func join(left, right node) node {
-	if left == nil {
-		if _, ok := right.(*leaf); ok || right == nil {
-			return right
-		}
+	l, r := countOf(left), countOf(right)
+	switch {
+	case l == 0 && r <= 1:
+		return right
+	case r == 0 && l <= 1:
+		return left
 	}
-	if right == nil {
-		if _, ok := left.(*leaf); ok {
-			return left
-		}
-	}
-	n := &inner{left: left, right: right}
-	l, r := hashOf(left), hashOf(right)
-	n.hash = hashInner(&l, &r)
+	n := &inner{keys: l + r, left: left, right: right}
+	lh, rh := hashOf(left), hashOf(right)
+	n.hash = hashInner(&lh, &rh)
 	return n
 }
 
@@ -263,6 +318,13 @@ func hashOf(n node) Hash {
 		return Hash{}
 	}
 	return *n.sum()
+}
+
+func countOf(n node) uint64 {
+	if n == nil {
+		return 0
+	}
+	return n.count()
 }
 
 const (

@@ -69,7 +69,7 @@ func TestTreeAgainstModel(t *testing.T) {
 					model[string(c.Key)] = c.Value
 				}
 			}
-			tree = tree.Apply(cs, rapid.IntRange(0, 4).Draw(t, "workers"))
+			tree = must(tree.Apply(cs, rapid.IntRange(0, 4).Draw(t, "workers")))
 			versions = append(versions, version{tree, maps.Clone(model)})
 		}
 		for _, v := range versions { // older ones are unchanged
@@ -77,17 +77,25 @@ func TestTreeAgainstModel(t *testing.T) {
 			if v.tree.Root() != want || v.tree.Len() != len(v.model) {
 				t.Fatalf("root %s of %d keys: want %s of %d", v.tree.Root(), v.tree.Len(), want, len(v.model))
 			}
-			if again := (*Tree)(nil).Apply(changesOf(v.model), 2); again.Root() != want {
+			if again := must((*Tree)(nil).Apply(changesOf(v.model), 2)); again.Root() != want {
 				t.Fatalf("built at once: root %s, want %s", again.Root(), want)
 			}
 			for k := range byte(62) {
 				key := []byte{'k', k}
-				if err := Verify(want, key, v.model[string(key)], v.tree.Prove(key)); err != nil {
+				if err := Verify(want, key, v.model[string(key)], must(v.tree.Prove(key))); err != nil {
 					t.Fatalf("key %q: %v", key, err)
 				}
 			}
 		}
 	})
+}
+
+// must returns what a tree in memory, which never fails, returned.
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
 }
 
 func numbered(i int) []byte { return binary.BigEndian.AppendUint32([]byte("key "), uint32(i)) }
@@ -98,7 +106,7 @@ func grow(n, workers int) *Tree {
 	for i := range cs {
 		cs[i] = Change{numbered(i), numbered(i)}
 	}
-	return new(Tree).Apply(cs, workers)
+	return must(new(Tree).Apply(cs, workers))
 }
 
 func TestWorkersAgree(t *testing.T) {
@@ -113,11 +121,11 @@ func TestWorkersAgree(t *testing.T) {
 		for i := range n {
 			undo = append(undo, Change{Key: numbered(i)})
 		}
-		if left := got.Apply(undo[:n-1], workers); left.Len() != 1 ||
+		if left := must(got.Apply(undo[:n-1], workers)); left.Len() != 1 ||
 			left.Root() != plain(map[string][]byte{string(numbered(n - 1)): numbered(n - 1)}) {
 			t.Errorf("%d workers: %d keys left, root %s", workers, left.Len(), left.Root())
 		}
-		if none := got.Apply(undo, workers); none.Root() != (Hash{}) || none.Len() != 0 {
+		if none := must(got.Apply(undo, workers)); none.Root() != (Hash{}) || none.Len() != 0 {
 			t.Errorf("%d workers: %d keys left of none, root %s", workers, none.Len(), none.Root())
 		}
 	}
@@ -138,7 +146,7 @@ func TestHistory(t *testing.T) {
 			for _, i := range part {
 				cs = append(cs, Change{numbered(i), []byte("other")})
 			}
-			tree = tree.Apply(cs, 2)
+			tree = must(tree.Apply(cs, 2))
 		}
 		var cs []Change
 		for i := range 2 * n {
@@ -149,7 +157,7 @@ func TestHistory(t *testing.T) {
 			}
 		}
 		r.Shuffle(len(cs), func(i, j int) { cs[i], cs[j] = cs[j], cs[i] })
-		tree = tree.Apply(cs[:n], 1).Apply(cs[n:], 2)
+		tree = must(must(tree.Apply(cs[:n], 1)).Apply(cs[n:], 2))
 		if tree.Root() != want || tree.Len() != n {
 			t.Errorf("seed %d: root %s of %d keys, want %s of %d", seed, tree.Root(), tree.Len(), want, n)
 		}
@@ -158,12 +166,12 @@ func TestHistory(t *testing.T) {
 
 func TestNothingChanges(t *testing.T) {
 	tree := grow(100, 1)
-	same := tree.Apply([]Change{{numbered(5), numbered(5)}, {Key: []byte("absent")}, {numbered(7), []byte("x")},
-		{numbered(7), numbered(7)}}, 1)
+	same := must(tree.Apply([]Change{{numbered(5), numbered(5)}, {Key: []byte("absent")}, {numbered(7), []byte("x")},
+		{numbered(7), numbered(7)}}, 1))
 	if same.root != tree.root || same.Len() != 100 {
 		t.Error("changes to what is there already made new nodes")
 	}
-	if tree.Apply(nil, 1) != tree {
+	if must(tree.Apply(nil, 1)) != tree {
 		t.Error("no changes made a new tree")
 	}
 }
@@ -177,14 +185,14 @@ func TestGoldenRoot(t *testing.T) {
 }
 
 func TestEmptyTree(t *testing.T) {
-	for _, tree := range []*Tree{nil, {}, new(Tree).Apply([]Change{{Key: []byte("a")}}, 1)} {
+	for _, tree := range []*Tree{nil, {}, Build([]Change{{Key: []byte("a")}})} {
 		if tree.Root() != (Hash{}) || tree.Len() != 0 {
 			t.Errorf("root %s of %d keys", tree.Root(), tree.Len())
 		}
-		if err := Verify(tree.Root(), []byte("a"), nil, tree.Prove([]byte("a"))); err != nil {
+		if err := Verify(tree.Root(), []byte("a"), nil, must(tree.Prove([]byte("a")))); err != nil {
 			t.Error(err)
 		}
-		if err := Verify(tree.Root(), []byte("a"), []byte{}, tree.Prove([]byte("a"))); err == nil {
+		if err := Verify(tree.Root(), []byte("a"), []byte{}, must(tree.Prove([]byte("a")))); err == nil {
 			t.Error("an empty tree has a key")
 		}
 	}
@@ -201,7 +209,7 @@ func BenchmarkApply(b *testing.B) {
 		for i := range cs {
 			cs[i] = Change{numbered(r.IntN(keys)), binary.BigEndian.AppendUint64(nil, r.Uint64())}
 		}
-		tree = tree.Apply(cs, 2)
+		tree = must(tree.Apply(cs, 2))
 	}
 	b.ReportMetric(float64(b.N)*updates/b.Elapsed().Seconds(), "updates/s")
 }

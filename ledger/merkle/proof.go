@@ -30,30 +30,41 @@ type Proof struct {
 	value    Hash   // of the other leaf
 }
 
-// Prove makes a proof of the key's value, or of its absence. The proof shares no memory with the tree.
-func (t *Tree) Prove(key []byte) Proof {
+// Prove makes a proof of the key's value, or of its absence. The proof shares no memory with the tree. It fails only if
+// a part of the tree cannot be loaded: see Apply.
+func (t *Tree) Prove(key []byte) (Proof, error) { return t.ProvePath(sha256.Sum256(key)) }
+
+// ProvePath is Prove for the key with this path, if there is one.
+func (t *Tree) ProvePath(path Hash) (Proof, error) {
 	var p Proof
 	if t == nil {
-		return p
+		return p, nil
 	}
-	path := Hash(sha256.Sum256(key))
 	n := t.root
-	for depth := 0; ; depth++ {
-		in, ok := n.(*inner)
-		if !ok {
-			break
+	for depth := 0; ; {
+		switch m := n.(type) {
+		case *inner:
+			next, sibling := m.left, m.right
+			if bit(&path, depth) == 1 {
+				next, sibling = sibling, next
+			}
+			p.siblings = append(p.siblings, hashOf(sibling))
+			n = next
+			depth++
+			continue
+		case *stub:
+			var err error
+			if n, err = t.store.load(m, placeOf(&path, depth)); err != nil {
+				return Proof{}, err
+			}
+			continue
+		case *leaf:
+			if m.path != path {
+				p.other, p.path, p.value = true, m.path, m.value
+			}
 		}
-		next, sibling := in.left, in.right
-		if bit(&path, depth) == 1 {
-			next, sibling = sibling, next
-		}
-		p.siblings = append(p.siblings, hashOf(sibling))
-		n = next
+		return p, nil
 	}
-	if l, ok := n.(*leaf); ok && l.path != path {
-		p.other, p.path, p.value = true, l.path, l.value
-	}
-	return p
 }
 
 // Verify checks that in the tree with this root the key has the value, or none if value is nil. Errors wrap ErrProof.

@@ -14,7 +14,7 @@ func TestProofs(t *testing.T) {
 		if i >= 500 {
 			value = nil
 		}
-		p, err := UnmarshalProof(tree.Prove(key).Marshal())
+		p, err := UnmarshalProof(must(tree.Prove(key)).Marshal())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -32,7 +32,7 @@ func TestProofs(t *testing.T) {
 		if err := Verify(root, numbered(i+1), value, p); err == nil && i != 500 && value != nil {
 			t.Fatalf("the proof of key %d holds for the next", i)
 		}
-		newer := tree.Apply([]Change{{[]byte("new"), []byte("new")}}, 1)
+		newer := must(tree.Apply([]Change{{[]byte("new"), []byte("new")}}, 1))
 		if err := Verify(newer.Root(), key, value, p); !errors.Is(err, ErrProof) {
 			t.Fatalf("key %d: proof of an old root: %v, want ErrProof", i, err)
 		}
@@ -48,7 +48,7 @@ func TestForgedProofs(t *testing.T) {
 		if i >= 60 {
 			value = nil
 		}
-		p := tree.Prove(key)
+		p := must(tree.Prove(key))
 		kind := "present"
 		if value == nil {
 			kind = map[bool]string{true: "other", false: "empty"}[p.other]
@@ -79,9 +79,9 @@ func TestForgedProofs(t *testing.T) {
 func TestForgedAbsence(t *testing.T) {
 	tree := grow(60, 1)
 	root, key := tree.Root(), numbered(1)
-	own := tree.Prove(key)
+	own := must(tree.Prove(key))
 	for i := range 300 {
-		other := tree.Prove(numbered(i))
+		other := must(tree.Prove(numbered(i)))
 		for name, p := range map[string]Proof{
 			"another's proof":        other,
 			"own path, another leaf": {siblings: own.siblings, other: other.other, path: other.path, value: other.value},
@@ -102,7 +102,7 @@ func TestForgedAbsence(t *testing.T) {
 }
 
 func TestProofFormat(t *testing.T) {
-	b := grow(60, 1).Prove(numbered(1)).Marshal()
+	b := must(grow(60, 1).Prove(numbered(1))).Marshal()
 	for n := range len(b) {
 		if _, err := UnmarshalProof(b[:n]); !errors.Is(err, ErrFormat) {
 			t.Errorf("%d of %d bytes: %v, want ErrFormat", n, len(b), err)
@@ -124,7 +124,7 @@ func TestProofFormat(t *testing.T) {
 func FuzzUnmarshalProof(f *testing.F) {
 	tree := grow(60, 1)
 	for _, i := range []int{1, 100, 101, 102} {
-		f.Add(tree.Prove(numbered(i)).Marshal())
+		f.Add(must(tree.Prove(numbered(i))).Marshal())
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		p, err := UnmarshalProof(b)
@@ -145,15 +145,15 @@ func FuzzUnmarshalProof(f *testing.F) {
 
 func BenchmarkProve(b *testing.B) {
 	tree := grow(200_000, 2)
-	b.ReportMetric(float64(len(tree.Prove(numbered(1)).Marshal())), "bytes")
+	b.ReportMetric(float64(len(must(tree.Prove(numbered(1))).Marshal())), "bytes")
 	for i := 0; b.Loop(); i++ {
-		tree.Prove(numbered(i))
+		must(tree.Prove(numbered(i)))
 	}
 }
 
 func BenchmarkVerify(b *testing.B) {
 	tree := grow(200_000, 2)
-	root, p := tree.Root(), tree.Prove(numbered(1))
+	root, p := tree.Root(), must(tree.Prove(numbered(1)))
 	for b.Loop() {
 		if err := Verify(root, numbered(1), numbered(1), p); err != nil {
 			b.Fatal(err)

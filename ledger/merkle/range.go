@@ -219,8 +219,9 @@ func (v *ranging) end(prefix *Hash, depth int, low, high bool) Hash {
 	return Hash{}
 }
 
-// Marshal returns the binary form: low edge, then high edge. An edge is the number of inner nodes u16 and of hashes u16,
-// little-endian, the hashes, then a byte: 0, or 1 followed by path and value hash of the leaf outside the interval.
+// Marshal returns the binary form: low edge, then high edge. An edge is the number of inner nodes u16 and of
+// hashes u16, little-endian, the hashes, then a byte: 0, or 1 followed by path and value hash of the leaf outside the
+// interval.
 func (p RangeProof) Marshal() []byte {
 	b := make([]byte, 0, 2*(5+2*sha256.Size)+sha256.Size*(len(p.low.siblings)+len(p.high.siblings)))
 	return p.high.marshal(p.low.marshal(b))
@@ -283,6 +284,9 @@ func (e *edge) unmarshal(b []byte) (rest []byte, err error) {
 	return nil, fmt.Errorf("%w: tag %d with %d bytes after it", ErrFormat, tag, len(b))
 }
 
+// Compare orders paths.
+func (h Hash) Compare(other Hash) int { return bytes.Compare(h[:], other[:]) }
+
 // Next returns the path after h; false after the last.
 func (h Hash) Next() (Hash, bool) {
 	for i := len(h) - 1; i >= 0; i-- {
@@ -291,10 +295,4 @@ func (h Hash) Next() (Hash, bool) {
 		}
 	}
 	return h, false
-}
-
-// Leaf is what the tree has of a pair.
-type Leaf struct {
-	Path  Hash // SHA-256 of the key
-	Value Hash // SHA-256 of the value
 }

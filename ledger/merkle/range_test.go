@@ -268,22 +268,10 @@ func BenchmarkVerifyRange(b *testing.B) {
 	b.ReportMetric(float64(b.N*len(leaves))/b.Elapsed().Seconds(), "leaves/s")
 }
 
-func provePath(t *Tree, path Hash) (p Proof) {
-	n := t.root
-	for depth := 0; ; depth++ {
-		in, ok := n.(*inner)
-		if !ok {
-			break
-		}
-		next, sibling := in.left, in.right
-		if bit(&path, depth) == 1 {
-			next, sibling = sibling, next
-		}
-		p.siblings = append(p.siblings, hashOf(sibling))
-		n = next
-	}
-	if l, ok := n.(*leaf); ok && l.path != path {
-		p.other, p.path, p.value = true, l.path, l.value
+func provePath(t *Tree, path Hash) Proof {
+	p, err := t.ProvePath(path)
+	if err != nil {
+		panic(err)
 	}
 	return p
 }

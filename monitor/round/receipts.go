@@ -40,7 +40,7 @@ func ReceiptTree(receipts []Receipt) *merkle.Tree {
 	for node, list := range byNode {
 		changes = append(changes, merkle.Change{Key: node[:], Value: EncodeReceipts(list)})
 	}
-	return (*merkle.Tree)(nil).Apply(changes, 1)
+	return merkle.Build(changes)
 }
 
 // VerifyReceipts checks that receipts, in the form of EncodeReceipts, are those of a node in a round whose attestation

@@ -21,7 +21,7 @@ import (
 )
 
 var (
-	// ErrMismatch is returned by Open when the state in the database does not have the committed root.
+	// ErrMismatch reports that the state in the database does not have the committed root.
 	ErrMismatch = errors.New("the ledger's state does not match its root")
 	// ErrNetwork is returned by Open for the database of a network with another genesis.
 	ErrNetwork = errors.New("the ledger's database belongs to another network")
@@ -41,6 +41,8 @@ type Config struct {
 	SnapshotEvery uint64
 	// MaxPending bounds the transactions that wait for a block. 0: DefaultMaxPending.
 	MaxPending int
+	// Cache is the memory for parts of the state's tree, in bytes. 0: merkle.DefaultCache.
+	Cache int
 	// Workers bounds the goroutines that run a block. 0: one for each core.
 	Workers int
 	Logger  *slog.Logger // nil: none
@@ -68,6 +70,7 @@ type App struct {
 	committees certs.Committees
 	known      *known
 	gate       *machine.Gate
+	disk       *disk
 	snapshots  *snapshots
 
 	step     sync.Mutex // held while a block is run or committed, and during a restoration
@@ -83,8 +86,10 @@ type App struct {
 	changed chan struct{} // closed at the next commit; guarded by mu
 }
 
-// Open opens the ledger of a network, or creates it from its genesis. It reads the whole state, a million records a
-// second, and refuses a state that does not have the committed root. Errors wrap ErrMismatch or ErrNetwork.
+// Open opens the ledger of a network, or creates it from its genesis. It reads the top of the state's tree and refuses
+// it if it does not have the committed root; every other part is checked against that root when it is first used. A
+// database of a version that kept no pages is converted, at some 200,000 records a second. Errors wrap ErrMismatch or
+// ErrNetwork.
 func Open(cfg Config) (*App, error) {
 	if cfg.SnapshotEvery == 0 {
 		cfg.SnapshotEvery = DefaultSnapshotEvery
@@ -95,6 +100,9 @@ func Open(cfg Config) (*App, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
+	if cfg.Cache == 0 {
+		cfg.Cache = merkle.DefaultCache
+	}
 	committees, err := cfg.Genesis.Committees()
 	if err != nil {
 		return nil, fmt.Errorf("open ledger: %w", err)
@@ -102,6 +110,7 @@ func Open(cfg Config) (*App, error) {
 	a := &App{
 		cfg: cfg, db: cfg.DB, space: cfg.DB.Space("ledger"), log: cfg.Logger, network: cfg.Genesis.NetworkID(),
 		committees: committees,
+		disk:       &disk{db: cfg.DB, space: cfg.DB.Space("ledger"), cache: merkle.NewCache(cfg.Cache), log: cfg.Logger},
 		known:      newKnown(cfg.MaxPending), gate: machine.NewGate(cfg.MaxPending), changed: make(chan struct{}),
 	}
 	a.snapshots = newSnapshots(a.db, a.space, a.log)
@@ -145,9 +154,12 @@ func (a *App) begin() error {
 	}
 	var b badgerdb.Batch
 	for _, c := range changes {
-		b.Set(a.space, stateKey(c.Key), c.Value)
+		b.Set(a.space, stateKey(c.Key), record(c.Key, c.Value))
 	}
-	head := head{time: a.cfg.Genesis.Params().GenesisTime, root: tree.Root(), kept: 1}
+	if _, err := tree.Save(nil, nil, a.disk.writePage(&b)); err != nil {
+		return err
+	}
+	head := head{time: a.cfg.Genesis.Params().GenesisTime, root: tree.Root(), kept: 1, keys: uint64(tree.Len())}
 	b.Set(a.space, keyHead, head.marshal())
 	b.Set(a.space, keyNetwork, a.network[:])
 	b.Delete(a.space, keyRestoring)
@@ -161,29 +173,10 @@ func (a *App) clear() error {
 	if err := errors.Join(a.db.Write(&b), a.db.Sync()); err != nil {
 		return err
 	}
-	after := []byte{}
-	for {
-		pairs, err := a.space.Scan(badgerdb.Range{From: after, Limit: 4096, MaxBytes: 1 << 20})
-		if err != nil || len(pairs) == 0 {
-			return err
-		}
-		b := badgerdb.Batch{}
-		for _, p := range pairs {
-			if string(p.Key) != string(keyRestoring) {
-				b.Delete(a.space, p.Key)
-			}
-		}
-		if err := a.db.Write(&b); err != nil {
-			return err
-		}
-		after = append(pairs[len(pairs)-1].Key, 0)
-	}
+	return a.disk.clear([]byte{}, nil)
 }
 
-// loadedAtOnce is the number of records of the state that enter the tree together.
-const loadedAtOnce = 1 << 15
-
-// load reads the state, checks its root, and makes it the view.
+// load reads the head and the top of the tree, and makes it the view.
 func (a *App) load() error {
 	raw, err := a.space.Get(keyHead)
 	if err != nil {
@@ -191,32 +184,22 @@ func (a *App) load() error {
 	}
 	head, err := unmarshalHead(raw)
 	if err != nil {
-		return fmt.Errorf("%w: %v: move the ledger's directory away and start again: the node then fetches the ledger from the others",
-			ErrMismatch, err)
+		return fmt.Errorf("%w: %v%s", ErrMismatch, err, advice)
 	}
-	var tree *merkle.Tree
-	r := badgerdb.Range{From: stateKey(nil), To: stateEnd, Limit: loadedAtOnce, MaxBytes: 16 << 20}
-	for {
-		pairs, err := a.space.Scan(r)
-		if err != nil {
+	if head.old {
+		if head, err = a.disk.convert(head); err != nil {
 			return err
 		}
-		if len(pairs) == 0 {
-			break
-		}
-		changes := make([]merkle.Change, len(pairs))
-		for i, p := range pairs {
-			changes[i] = merkle.Change{Key: p.Key[1:], Value: p.Value}
-		}
-		tree = tree.Apply(changes, a.workers())
-		r.From = append(pairs[len(pairs)-1].Key, 0)
 	}
-	if got := tree.Root(); got != head.root {
-		return fmt.Errorf("%w: at height %d the state has root %s, but %s was committed: move the ledger's directory away and start again: "+
-			"the node then fetches the ledger from the others", ErrMismatch, head.height, got, head.root)
+	if err := a.disk.dropOld(); err != nil {
+		return err
+	}
+	v, err := a.disk.viewOf(head)
+	if err != nil {
+		return err
 	}
 	a.kept.Store(head.kept)
-	return a.show(&View{Height: head.height, Time: head.time, space: a.space, tree: tree}, true)
+	return a.show(v, true)
 }
 
 // show makes v the newest view, or the only one, and resets the mempool to it.

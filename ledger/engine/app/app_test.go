@@ -47,17 +47,8 @@ func compareViews(t *testing.T, a *App, c *chain) {
 // compareView checks a view against the state that it should have; more has other keys to try.
 func compareView(t *testing.T, v *View, want, more memory) {
 	t.Helper()
-	for _, m := range []memory{want, more} {
-		for key := range m {
-			value, err := v.Get([]byte(key))
-			if err != nil || !bytes.Equal(value, want[key]) || (value == nil) != (want[key] == nil) {
-				t.Fatalf("height %d, key %x: %x, %v, want %x", v.Height, key, value, err, want[key])
-			}
-			if err := merkle.Verify(v.Root(), []byte(key), value, v.Prove([]byte(key))); err != nil {
-				t.Fatalf("height %d, key %x: %v", v.Height, key, err)
-			}
-		}
-	}
+	compareKeys(t, v, want, want)
+	compareKeys(t, v, want, more)
 	for _, w := range wallets() {
 		all := want.objects(t, listObjects, w.address)
 		got, err := v.Objects(w.address, ledger.ObjectID{}, 10_000)
@@ -96,6 +87,24 @@ func compareView(t *testing.T, v *View, want, more memory) {
 		}
 		if !slices.Equal(paged, all) {
 			t.Fatalf("height %d: account %s owns %d objects in pages, want %d", v.Height, w.address, len(paged), len(all))
+		}
+	}
+}
+
+// compareKeys checks some keys of a view.
+func compareKeys(t *testing.T, v *View, want, keys memory) {
+	t.Helper()
+	for key := range keys {
+		value, err := v.Get([]byte(key))
+		if err != nil || !bytes.Equal(value, want[key]) || (value == nil) != (want[key] == nil) {
+			t.Fatalf("height %d, key %x: %x, %v, want %x", v.Height, key, value, err, want[key])
+		}
+		proof, err := v.Prove([]byte(key))
+		if err == nil {
+			err = merkle.Verify(v.Root(), []byte(key), value, proof)
+		}
+		if err != nil {
+			t.Fatalf("height %d, key %x: %v", v.Height, key, err)
 		}
 	}
 }
@@ -276,14 +285,14 @@ func TestViewsWhileBlocksGoOn(t *testing.T) {
 			default:
 			}
 			seen := make(memory)
-			for from := stateKey(nil); from != nil; {
-				pairs, next, err := v.scan(from, stateEnd, 10, 1<<20)
+			for from := new(merkle.Hash); from != nil; {
+				pairs, next, err := v.Pairs(*from, 10, 1<<20)
 				if err != nil {
 					done <- err
 					return
 				}
 				for _, p := range pairs {
-					seen[string(p.Key[1:])] = p.Value
+					seen[string(p.Key)] = p.Value
 				}
 				from = next
 			}
@@ -370,10 +379,23 @@ func TestOpenRefuses(t *testing.T) {
 		t.Errorf("another network: %v, want ErrNetwork", err)
 	}
 	var b badgerdb.Batch
-	b.Set(a.space, stateKey(ledger.KeyAccount(wallets()[0].address)), ledger.Account{Balance: 1 << 60}.Marshal())
+	rich := ledger.KeyAccount(wallets()[0].address)
+	b.Set(a.space, stateKey(rich), record(rich, ledger.Account{Balance: 1 << 60, Nonce: c.nonce(t, wallets()[0])}.Marshal()))
+	check(t, a.db.Write(&b))
+	changed, err := Open(Config{DB: a.db, Genesis: c.genesis})
+	check(t, err)
+	if _, err := changed.View().Prove(rich); !errors.Is(err, ErrMismatch) || !errors.Is(err, merkle.ErrDamaged) {
+		t.Errorf("changed state: %v, want ErrMismatch", err)
+	}
+	if _, err := changed.FinalizeBlock(t.Context(), c.add(t, c.sign(wallets()[0], c.nonce(t, wallets()[0]),
+		ledger.Transfer{To: ledger.Address{1}, Amount: 1}))); !errors.Is(err, ErrMismatch) {
+		t.Errorf("block over a changed state: %v, want ErrMismatch", err)
+	}
+	b = badgerdb.Batch{}
+	b.Delete(a.space, pageKey(merkle.Place{}))
 	check(t, a.db.Write(&b))
 	if _, err := Open(Config{DB: a.db, Genesis: c.genesis}); !errors.Is(err, ErrMismatch) {
-		t.Errorf("changed state: %v, want ErrMismatch", err)
+		t.Errorf("no top of the tree: %v, want ErrMismatch", err)
 	}
 	b = badgerdb.Batch{}
 	b.Delete(a.space, keyHead)

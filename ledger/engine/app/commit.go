@@ -49,7 +49,7 @@ func (a *App) run(by rules, hash []byte, height int64, at time.Time, raw [][]byt
 	var err error
 	b.outcome, err = by(state, machine.Block{Height: b.height, Time: b.time, Txs: raw}, a.options())
 	if err != nil {
-		return nil, err
+		return nil, damage(err)
 	}
 	if len(b.outcome.Results) != len(raw) {
 		return nil, fmt.Errorf("run block %d: %d results for %d transactions", height, len(b.outcome.Results), len(raw))
@@ -89,9 +89,8 @@ func (a *App) commit(b *block) error {
 	if b.reads.view != v {
 		return fmt.Errorf("commit block %d: the ledger is at height %d", b.height, v.Height)
 	}
-	next := &View{Height: b.height, Time: b.time, space: a.space, tree: b.outcome.Tree, replaced: make(map[string][]byte)}
 	var batch badgerdb.Batch
-	if err := a.writeState(&batch, next, b); err != nil {
+	if err := a.writeState(&batch, b); err != nil {
 		return fmt.Errorf("commit block %d: %w", b.height, err)
 	}
 	a.writeLog(&batch, b)
@@ -99,17 +98,26 @@ func (a *App) commit(b *block) error {
 	if err != nil {
 		return fmt.Errorf("commit block %d: prune the log: %w", b.height, err)
 	}
-	head := head{height: b.height, time: b.time, root: next.Root(), kept: kept}
+	root, keys := b.outcome.Tree.Root(), uint64(b.outcome.Tree.Len())
+	head := head{height: b.height, time: b.time, root: root, kept: kept, keys: keys}
 	batch.Set(a.space, keyHead, head.marshal())
+	source := new(source)
+	tree, err := b.outcome.Tree.Save(source, a.disk.cache, a.disk.writePage(&batch))
+	if err != nil {
+		return fmt.Errorf("commit block %d: %w", b.height, err)
+	}
 
-	v.later.Store(next) // before the first write: see View
-	a.kept.Store(kept)  // likewise: see Blocks
+	a.kept.Store(kept) // before the first write: see Blocks
 	if err := a.db.Write(&batch); err != nil {
 		return fmt.Errorf("commit block %d: %w", b.height, err)
 	}
 	if err := a.db.Sync(); err != nil {
 		return fmt.Errorf("commit block %d: %w", b.height, err)
 	}
+	if source.snap, err = a.space.Snapshot(); err != nil {
+		return fmt.Errorf("commit block %d: %w", b.height, err)
+	}
+	next := &View{Height: b.height, Time: b.time, snap: source.snap, tree: tree}
 	if err := a.show(next, false); err != nil {
 		return err
 	}
@@ -120,21 +128,17 @@ func (a *App) commit(b *block) error {
 }
 
 // writeState writes the block's changes, and updates the indexes of objects by owner and of offers by receiver.
-func (a *App) writeState(batch *badgerdb.Batch, next *View, b *block) error {
-	set := func(key, old, value []byte) {
-		next.replaced[string(key)] = old
-		if value == nil {
-			batch.Delete(a.space, key)
-		} else {
-			batch.Set(a.space, key, value)
-		}
-	}
+func (a *App) writeState(batch *badgerdb.Batch, b *block) error {
 	for _, c := range b.outcome.Changes {
 		old, err := b.reads.Get(c.Key)
 		if err != nil {
 			return err
 		}
-		set(stateKey(c.Key), old, c.Value)
+		if c.Value == nil {
+			batch.Delete(a.space, stateKey(c.Key))
+		} else {
+			batch.Set(a.space, stateKey(c.Key), record(c.Key, c.Value))
+		}
 		before, err := listed(c.Key, old)
 		if err != nil {
 			return err
@@ -147,10 +151,10 @@ func (a *App) writeState(batch *badgerdb.Batch, next *View, b *block) error {
 			continue
 		}
 		if before != nil {
-			set(before, c.Key[:1], nil)
+			batch.Delete(a.space, before)
 		}
 		if after != nil {
-			set(after, nil, c.Key[:1])
+			batch.Set(a.space, after, c.Key[:1])
 		}
 	}
 	return nil

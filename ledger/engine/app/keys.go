@@ -1,8 +1,11 @@
 package app
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"fmt"
 
 	"walrus/ledger"
 	"walrus/ledger/merkle"
@@ -13,7 +16,9 @@ import (
 //	m head                          height, time, root of the committed state, first height of the log: see head
 //	m network                       network ID
 //	m restoring                     present while a snapshot is restored: everything else is then incomplete
-//	s ‖ key                         the state
+//	p ‖ SHA-256 of the key          the state, in the order of the tree's paths: length u16 ‖ key ‖ value
+//	t ‖ place                       page of the tree: see merkle.Place
+//	s ‖ key                         the state as versions before kept it
 //	o ‖ owner ‖ object ID           kind of the owned object: the letter of its key in the state
 //	f ‖ receiver ‖ object ID        O: the object is offered to the receiver
 //	n ‖ height ‖ 0 u32              the log: time and events of the block
@@ -26,7 +31,12 @@ var (
 	keyHead      = []byte("mhead")
 	keyNetwork   = []byte("mnetwork")
 	keyRestoring = []byte("mrestoring")
-	stateEnd     = []byte{'s' + 1}
+	stateKeys    = []byte{'p'}
+	stateEnd     = []byte{'p' + 1}
+	pageKeys     = []byte{'t'}
+	pageEnd      = []byte{'t' + 1}
+	oldStateKeys = []byte{'s'}
+	oldStateEnd  = []byte{'s' + 1}
 	snapshotKeys = []byte{'k'}
 	snapshotEnd  = []byte{'k' + 1}
 
@@ -35,7 +45,29 @@ var (
 	letterOffer   = ledger.KeyOffer(ledger.ObjectID{})[0]
 )
 
-func stateKey(key []byte) []byte { return append([]byte{'s'}, key...) }
+func stateKey(key []byte) []byte { return pathKey(sha256.Sum256(key)) }
+
+func pathKey(path merkle.Hash) []byte { return append([]byte{'p'}, path[:]...) }
+
+func pageKey(at merkle.Place) []byte { return append([]byte{'t'}, at.Bytes()...) }
+
+// record returns the database's value of a pair of the state.
+func record(key, value []byte) []byte {
+	b := make([]byte, 0, 2+len(key)+len(value))
+	return append(append(binary.BigEndian.AppendUint16(b, uint16(len(key))), key...), value...)
+}
+
+// parseRecord is the inverse of record. It checks that the key belongs to the database's.
+func parseRecord(at, record []byte) (key, value []byte, err error) {
+	if len(record) >= 2 && len(record)-2 >= int(binary.BigEndian.Uint16(record)) {
+		n := 2 + int(binary.BigEndian.Uint16(record))
+		key, value = record[2:n:n], record[n:len(record):len(record)]
+		if bytes.Equal(stateKey(key), at) {
+			return key, value, nil
+		}
+	}
+	return nil, nil, fmt.Errorf("%w: the record at %x does not have the key that belongs there%s", ErrMismatch, at, advice)
+}
 
 // Letters of the indexes by account.
 const (
@@ -80,17 +112,22 @@ type Position struct {
 
 // head describes the last commit.
 //
-//	1 u8 ‖ height u64 ‖ time i64 ‖ root ‖ kept u64, big-endian
+//	2 u8 ‖ height u64 ‖ time i64 ‖ root ‖ kept u64 ‖ keys u64, big-endian
+//
+// Version 1 has no keys, and belongs to a state under oldStateKeys, without pages.
 type head struct {
 	height uint64
 	time   int64
 	root   merkle.Hash
 	kept   uint64 // first height whose log is complete
+	keys   uint64 // of the state
+	old    bool   // version 1
 }
 
 const (
-	headVersion = 1
-	headSize    = 1 + 8 + 8 + len(merkle.Hash{}) + 8
+	headVersion = 2
+	oldHeadSize = 1 + 8 + 8 + len(merkle.Hash{}) + 8
+	headSize    = oldHeadSize + 8
 )
 
 func (h head) marshal() []byte {
@@ -99,16 +136,22 @@ func (h head) marshal() []byte {
 	b = binary.BigEndian.AppendUint64(b, h.height)
 	b = binary.BigEndian.AppendUint64(b, uint64(h.time))
 	b = append(b, h.root[:]...)
-	return binary.BigEndian.AppendUint64(b, h.kept)
+	b = binary.BigEndian.AppendUint64(b, h.kept)
+	return binary.BigEndian.AppendUint64(b, h.keys)
 }
 
 func unmarshalHead(b []byte) (h head, err error) {
-	if len(b) != headSize || b[0] != headVersion {
+	switch {
+	case len(b) == headSize && b[0] == headVersion:
+		h.keys = binary.BigEndian.Uint64(b[oldHeadSize:])
+	case len(b) == oldHeadSize && b[0] == 1:
+		h.old = true
+	default:
 		return h, errors.New("the record of its root is missing or has another version")
 	}
 	h.height = binary.BigEndian.Uint64(b[1:])
 	h.time = int64(binary.BigEndian.Uint64(b[9:]))
 	copy(h.root[:], b[17:])
-	h.kept = binary.BigEndian.Uint64(b[headSize-8:])
+	h.kept = binary.BigEndian.Uint64(b[oldHeadSize-8:])
 	return h, nil
 }

@@ -49,9 +49,7 @@ type restoration struct {
 	app    *App
 	header *header
 	next   int    // the next part
-	last   []byte // the last key
-	keys   uint64
-	tree   *merkle.Tree
+	last   []byte // the last pair's key in the database
 }
 
 // newRestoration marks the database as incomplete and empties it. The caller holds step.
@@ -88,11 +86,12 @@ func (r *restoration) add(part []byte) error {
 	space := r.app.space
 	var b badgerdb.Batch
 	for _, p := range pairs {
-		if bytes.Compare(p.Key, r.last) <= 0 {
+		at := stateKey(p.Key)
+		if bytes.Compare(at, r.last) <= 0 {
 			return fmt.Errorf("%w: key %x in part %d is out of order", ErrSnapshot, p.Key, r.next)
 		}
-		r.last = p.Key
-		b.Set(space, stateKey(p.Key), p.Value)
+		r.last = at
+		b.Set(space, at, record(p.Key, p.Value))
 		list, err := listed(p.Key, p.Value)
 		if err != nil {
 			return fmt.Errorf("%w: key %x: %v", ErrSnapshot, p.Key, err)
@@ -101,21 +100,22 @@ func (r *restoration) add(part []byte) error {
 			b.Set(space, list, p.Key[:1])
 		}
 	}
-	r.keys += uint64(len(pairs))
-	r.tree = r.tree.Apply(pairs, r.app.workers())
 	r.next++
 	return r.app.db.Write(&b)
 }
 
 // finish checks the whole state and makes it the view.
 func (r *restoration) finish() error {
-	h := r.header
-	if r.next != len(h.parts) || r.keys != h.keys || r.tree.Root() != h.root {
-		return fmt.Errorf("%w: %d parts with %d keys make root %s, want %d, %d and %s", ErrSnapshot,
-			r.next, r.keys, r.tree.Root(), len(h.parts), h.keys, h.root)
+	a, h := r.app, r.header
+	root, keys, err := a.disk.index()
+	if err != nil {
+		return err
 	}
-	a := r.app
-	head := head{height: h.height, time: h.time, root: h.root, kept: h.height + 1}
+	if r.next != len(h.parts) || keys != h.keys || root != h.root {
+		return fmt.Errorf("%w: %d parts with %d keys make root %s, want %d, %d and %s", ErrSnapshot,
+			r.next, keys, root, len(h.parts), h.keys, h.root)
+	}
+	head := head{height: h.height, time: h.time, root: h.root, kept: h.height + 1, keys: keys}
 	var b badgerdb.Batch
 	b.Set(a.space, keyHead, head.marshal())
 	b.Set(a.space, keyNetwork, a.network[:])
@@ -123,8 +123,12 @@ func (r *restoration) finish() error {
 	if err := errors.Join(a.db.Sync(), a.db.Write(&b), a.db.Sync()); err != nil {
 		return err
 	}
+	v, err := a.disk.viewOf(head)
+	if err != nil {
+		return err
+	}
 	a.kept.Store(head.kept)
-	return a.show(&View{Height: h.height, Time: h.time, space: a.space, tree: r.tree}, true)
+	return a.show(v, true)
 }
 
 // abandon restores the genesis.

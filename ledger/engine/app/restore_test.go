@@ -187,10 +187,14 @@ func TestManyParts(t *testing.T) {
 	for i := range 400 {
 		c := merkle.Change{Key: fmt.Appendf(nil, "z%04d", i), Value: bytes.Repeat([]byte{byte(i)}, 5000)}
 		changes = append(changes, c)
-		b.Set(a.space, stateKey(c.Key), c.Value)
+		b.Set(a.space, stateKey(c.Key), record(c.Key, c.Value))
 	}
 	check(t, a.db.Write(&b))
-	v := &View{Height: 5, Time: 7, space: a.space, tree: a.View().tree.Apply(changes, 1)}
+	snap, err := a.space.Snapshot()
+	check(t, err)
+	tree, err := a.View().tree.Apply(changes, 1)
+	check(t, err)
+	v := &View{Height: 5, Time: 7, snap: snap, tree: tree}
 	check(t, a.snapshots.write(v))
 	s := a.Snapshots()[0]
 	if s.Parts != 8 { // 400 × 5 kB
@@ -225,7 +229,7 @@ func TestManyParts(t *testing.T) {
 		t.Errorf("%d keys of snapshots are left, want 9", len(left))
 	}
 	again.maxParts = 7
-	if err := again.write(&View{Height: 6, space: a.space, tree: v.tree}); err == nil {
+	if err := again.write(&View{Height: 6, snap: snap, tree: v.tree}); err == nil {
 		t.Error("a snapshot of too many parts was made")
 	}
 	left, err = a.space.Scan(badgerdb.Range{From: snapshotKeys, To: snapshotEnd, Limit: 100})

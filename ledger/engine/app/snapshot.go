@@ -23,8 +23,9 @@ const (
 	keptSnapshots = 2
 )
 
-// Snapshot is the whole state at a height, in parts. A part has pairs of the state, in ascending order of keys: length
-// u16 ‖ key ‖ length u32 ‖ value, big-endian. It ends where the next pair would make it larger than MaxSnapshotPart.
+// Snapshot is the whole state at a height, in parts. A part has pairs of the state, in ascending order of their keys'
+// SHA-256: length u16 ‖ key ‖ length u32 ‖ value, big-endian. It ends where the next pair would make it larger than
+// MaxSnapshotPart.
 type Snapshot struct {
 	Height uint64
 	Parts  uint32
@@ -227,24 +228,23 @@ func (s *snapshots) writeParts(v *View, h *header) error {
 		part = nil
 		return s.db.Write(&b)
 	}
-	for from := stateKey(nil); from != nil; {
+	for from := new(merkle.Hash); from != nil; {
 		select {
 		case <-s.stop:
 			return errStopped
 		default:
 		}
-		pairs, next, err := v.scan(from, stateEnd, 4096, 1<<20)
+		pairs, next, err := v.Pairs(*from, 4096, 1<<20)
 		if err != nil {
 			return err
 		}
 		for _, p := range pairs {
-			key := p.Key[1:]
-			if len(part) > 0 && len(part)+pairSize(key, p.Value) > MaxSnapshotPart {
+			if len(part) > 0 && len(part)+pairSize(p.Key, p.Value) > MaxSnapshotPart {
 				if err := flush(); err != nil {
 					return err
 				}
 			}
-			part = appendPair(part, key, p.Value)
+			part = appendPair(part, p.Key, p.Value)
 			h.keys++
 		}
 		from = next

@@ -2,42 +2,41 @@ package app
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"fmt"
-	"slices"
-	"sync/atomic"
 
 	"walrus/ledger"
 	"walrus/ledger/engine/badgerdb"
 	"walrus/ledger/merkle"
 )
 
-// View is the state after a block. It never changes, however many blocks follow, and is safe for concurrent use. An
-// old view keeps in memory all values that later blocks have replaced.
-//
-// The database has only the newest state. Before a block is written, its new view gets the values that the block
-// replaces, and the previous view is linked to it. To read an old view, read the database first; then check whether a
-// later view, earliest first, replaced that value.
+// View is the state after a block. It never changes, however many blocks follow, and is safe for concurrent use. It
+// reads a snapshot of the database, so an old view takes no memory; the disk keeps what later blocks replace until no
+// view needs it.
 type View struct {
 	Height uint64
 	Time   int64 // of the block, Unix nanoseconds
 
-	space    *badgerdb.Space
-	tree     *merkle.Tree
-	replaced map[string][]byte    // by key of the database: the value before this block, nil if there was none; constant
-	later    atomic.Pointer[View] // the view of the next block; nil if this is the newest
+	snap *badgerdb.Snapshot
+	tree *merkle.Tree
 }
 
 // Root returns the Merkle root of the state. The header at Height+1 has it as its app hash.
 func (v *View) Root() merkle.Hash { return v.tree.Root() }
 
+// Keys returns the number of keys of the state.
+func (v *View) Keys() int { return v.tree.Len() }
+
 // Get implements ledger.Reader.
 func (v *View) Get(key []byte) ([]byte, error) {
-	k := stateKey(key)
-	value, err := v.space.Get(k)
-	for w := v.later.Load(); w != nil; w = w.later.Load() {
-		if old, ok := w.replaced[string(k)]; ok {
-			return old, nil
-		}
+	at := stateKey(key)
+	raw, err := v.snap.Get(at)
+	if raw == nil && err == nil {
+		return nil, nil
+	}
+	var value []byte
+	if err == nil {
+		_, value, err = parseRecord(at, raw)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read the state at height %d: %w", v.Height, err)
@@ -46,7 +45,53 @@ func (v *View) Get(key []byte) ([]byte, error) {
 }
 
 // Prove proves the value that Get returns, against Root.
-func (v *View) Prove(key []byte) merkle.Proof { return v.tree.Prove(key) }
+func (v *View) Prove(key []byte) (merkle.Proof, error) { return v.ProvePath(sha256.Sum256(key)) }
+
+// ProvePath proves, against Root, what the state has at a path.
+func (v *View) ProvePath(path merkle.Hash) (merkle.Proof, error) {
+	p, err := v.tree.ProvePath(path)
+	if err != nil {
+		return p, fmt.Errorf("prove the state at height %d: %w", v.Height, damage(err))
+	}
+	return p, nil
+}
+
+// Pair is a pair of the state.
+type Pair struct {
+	Path       merkle.Hash // SHA-256 of Key
+	Key, Value []byte
+}
+
+// Pairs returns the pairs of the state from a path on, ascending by path: about limit pairs, or maxBytes bytes of them.
+// next is the path to continue at; nil when no more follow.
+func (v *View) Pairs(from merkle.Hash, limit, maxBytes int) (pairs []Pair, next *merkle.Hash, err error) {
+	raw, more, err := v.scan(pathKey(from), stateEnd, limit, maxBytes)
+	if err != nil {
+		return nil, nil, fmt.Errorf("read the state at height %d: %w", v.Height, err)
+	}
+	pairs = make([]Pair, len(raw))
+	for i, r := range raw {
+		p := &pairs[i]
+		if p.Key, p.Value, err = parseRecord(r.Key, r.Value); err != nil {
+			return nil, nil, fmt.Errorf("read the state at height %d: %w", v.Height, err)
+		}
+		copy(p.Path[:], r.Key[1:])
+	}
+	if more == nil || len(pairs) == 0 {
+		return pairs, nil, nil
+	}
+	return pairs, after(pairs[len(pairs)-1].Path), nil
+}
+
+// after returns the path after another; nil after the last.
+func after(path merkle.Hash) *merkle.Hash {
+	for i := len(path) - 1; i >= 0; i-- {
+		if path[i]++; path[i] != 0 {
+			return &path
+		}
+	}
+	return nil
+}
 
 // Object names an object that an account owns.
 type Object struct {
@@ -94,43 +139,15 @@ func (v *View) list(list byte, a ledger.Address, after ledger.ObjectID, limit in
 	return nil
 }
 
-// scan reads the keys of the database in [from, to) as they were at the view: about limit pairs, or maxBytes bytes of
+// scan reads the keys of the database in [from, to) as they were at the view: at most limit pairs, or maxBytes bytes of
 // them. next is the key to continue at; nil when no more follow.
 func (v *View) scan(from, to []byte, limit, maxBytes int) (pairs []badgerdb.Pair, next []byte, err error) {
-	pairs, err = v.space.Scan(badgerdb.Range{From: from, To: to, Limit: limit, MaxBytes: maxBytes})
+	pairs, err = v.snap.Scan(badgerdb.Range{From: from, To: to, Limit: limit, MaxBytes: maxBytes})
 	if err != nil {
 		return nil, nil, err
 	}
-	if len(pairs) == limit || sizeOf(pairs) >= maxBytes {
+	if len(pairs) > 0 && (len(pairs) == limit || sizeOf(pairs) >= maxBytes) {
 		next = append(bytes.Clone(pairs[len(pairs)-1].Key), 0)
-		to = next
 	}
-	old := v.replacedIn(from, to)
-	if len(old) == 0 {
-		return pairs, next, nil
-	}
-	pairs = slices.DeleteFunc(pairs, func(p badgerdb.Pair) bool { _, ok := old[string(p.Key)]; return ok })
-	for key, value := range old {
-		if value != nil {
-			pairs = append(pairs, badgerdb.Pair{Key: []byte(key), Value: value})
-		}
-	}
-	slices.SortFunc(pairs, func(a, b badgerdb.Pair) int { return bytes.Compare(a.Key, b.Key) })
 	return pairs, next, nil
-}
-
-// replacedIn returns, for keys in [from, to) that later blocks have changed, the values at the view.
-func (v *View) replacedIn(from, to []byte) map[string][]byte {
-	old := make(map[string][]byte)
-	for w := v.later.Load(); w != nil; w = w.later.Load() {
-		for key, value := range w.replaced {
-			if key < string(from) || key >= string(to) {
-				continue
-			}
-			if _, earlier := old[key]; !earlier {
-				old[key] = value
-			}
-		}
-	}
-	return old
 }

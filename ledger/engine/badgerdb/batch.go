@@ -30,6 +30,9 @@ func (b *Batch) Delete(s *Space, key []byte) {
 	b.writes = append(b.writes, write{s.key(key), nil})
 }
 
+// Reset removes all writes.
+func (b *Batch) Reset() { b.writes = b.writes[:0] }
+
 // Len returns the number of writes.
 func (b *Batch) Len() int { return len(b.writes) }
 
@@ -179,7 +182,7 @@ func (db *DB) clearJournal(b *badger.DB, parts uint32) error {
 func (db *DB) replay() error {
 	return db.with(func(b *badger.DB) error {
 		space := &Space{db, []byte("journal/")}
-		mark, err := get(b, space.key(journalDone))
+		mark, err := db.get(b, space.key(journalDone))
 		if err != nil {
 			return err
 		}
@@ -191,7 +194,7 @@ func (db *DB) replay() error {
 		}
 		parts := binary.BigEndian.Uint32(mark)
 		for i := range parts {
-			part, err := get(b, space.key(binary.BigEndian.AppendUint32(nil, i)))
+			part, err := db.get(b, space.key(binary.BigEndian.AppendUint32(nil, i)))
 			if err != nil {
 				return err
 			}

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 
 	"github.com/dgraph-io/badger/v4"
 
@@ -39,6 +40,11 @@ type DB struct {
 
 	use    sync.RWMutex // held for reading during each use of disk
 	closed bool         // guarded by use
+
+	read atomic.Uint64 // see BytesRead
+
+	releasing sync.Mutex
+	released  []*badger.Txn // of snapshots that nobody has any more; guarded by releasing
 
 	journal sync.Mutex              // held while a batch goes through the journal
 	hook    func(step string) error // called at each step of the journal; for tests
@@ -151,6 +157,9 @@ func (db *DB) with(fn func(b *badger.DB) error) error {
 	}
 	return err
 }
+
+// BytesRead returns the number of bytes of keys and values that were read since the database was opened.
+func (db *DB) BytesRead() uint64 { return db.read.Load() }
 
 // Sync makes every write that returned before the call durable. After an error the fate of those writes stays unknown:
 // close the database.

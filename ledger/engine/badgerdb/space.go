@@ -24,15 +24,19 @@ func (s *Space) key(k []byte) []byte {
 // Get returns a copy of the value of a key, or nil if the key does not exist.
 func (s *Space) Get(key []byte) (value []byte, err error) {
 	err = s.db.with(func(b *badger.DB) error {
-		value, err = get(b, s.key(key))
+		value, err = s.db.get(b, s.key(key))
 		return err
 	})
 	return value, err
 }
 
-func get(b *badger.DB, key []byte) (value []byte, err error) {
+func (db *DB) get(b *badger.DB, key []byte) (value []byte, err error) {
 	txn := b.NewTransaction(false)
 	defer txn.Discard()
+	return db.getIn(txn, key)
+}
+
+func (db *DB) getIn(txn *badger.Txn, key []byte) (value []byte, err error) {
 	item, err := txn.Get(key)
 	if errors.Is(err, badger.ErrKeyNotFound) {
 		return nil, nil
@@ -43,6 +47,7 @@ func get(b *badger.DB, key []byte) (value []byte, err error) {
 	if value, err = item.ValueCopy([]byte{}); err != nil {
 		return nil, fmt.Errorf("%w: read: %v", ErrCorrupt, err)
 	}
+	db.read.Add(uint64(len(key) + len(value)))
 	return value, nil
 }
 
@@ -71,7 +76,11 @@ func (s *Space) Scan(r Range) (pairs []Pair, err error) {
 func (s *Space) scan(b *badger.DB, r Range) ([]Pair, error) {
 	txn := b.NewTransaction(false)
 	defer txn.Discard()
-	it := txn.NewIterator(badger.IteratorOptions{Prefix: s.prefix, Reverse: r.Descending})
+	return s.scanIn(txn, r)
+}
+
+func (s *Space) scanIn(txn *badger.Txn, r Range) ([]Pair, error) {
+	it := txn.NewIterator(badger.IteratorOptions{Prefix: s.common(r), Reverse: r.Descending})
 	defer it.Close()
 	var pairs []Pair
 	size := 0
@@ -87,12 +96,25 @@ func (s *Space) scan(b *badger.DB, r Range) ([]Pair, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%w: read: %v", ErrCorrupt, err)
 		}
+		s.db.read.Add(uint64(len(key) + len(value)))
 		pairs = append(pairs, Pair{key, value})
 		if size += len(key) + len(value); r.MaxBytes > 0 && size >= r.MaxBytes {
 			break
 		}
 	}
 	return pairs, nil
+}
+
+// common returns a prefix of all keys in a range, the longer the better: Badger then passes over tables without it.
+func (s *Space) common(r Range) []byte {
+	if r.Descending { // start may be outside the range
+		return s.prefix
+	}
+	n := 0
+	for n < min(len(r.From), len(r.To)) && r.From[n] == r.To[n] {
+		n++
+	}
+	return s.key(r.From[:n])
 }
 
 // start returns the key at which Badger's iterator begins.
