@@ -130,7 +130,8 @@ const (
 	EventBlobMoved     EventKind = "blobTransferred" // likewise
 	EventBurned        EventKind = "blobBurned"
 	EventAttributes    EventKind = "attributesSet"
-	EventSwept         EventKind = "swept"
+	EventStorageEnded  EventKind = "storageEnded" // removed by the ledger; in a block's events
+	EventBlobEnded     EventKind = "blobEnded"    // likewise
 	EventEpoch         EventKind = "epochChanged"
 	EventPaidOut       EventKind = "rewardPaid"
 	EventInvalid       EventKind = "blobInvalid"

@@ -16,8 +16,8 @@ const (
 	MaxEvents = 8192
 	// MaxLog bounds the text of a result, in bytes. Longer text is cut when written.
 	MaxLog = 1024
-	// MaxReceiptSize bounds the binary form of a receipt, in bytes: a transaction that is full of Sweep has up to 2000
-	// events of some 130 bytes.
+	// MaxReceiptSize bounds the binary form of a receipt, in bytes: 256 operations have one event each, or two, of
+	// some 130 bytes, and certificates no longer than in their transaction.
 	MaxReceiptSize = 512 << 10
 
 	maxEventKind = 32

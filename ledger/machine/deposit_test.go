@@ -51,3 +51,20 @@ func (n *network) count(letter byte) (count int) {
 	}
 	return count
 }
+
+// TestEndedGo registers blobs, lets their epoch end, and expects the records to be gone without a transaction.
+func TestEndedGo(t *testing.T) {
+	rich := newWallet("rich")
+	n := newNetwork(t, withDeposits(rich))
+	for i := range 20 {
+		n.commit(t, Options{}, n.sign(rich, uint64(i), registrations(rich, uint64(i), 60, 2)...).Marshal())
+	}
+	before := n.count('B')
+	n.time += 2 * int64(time.Hour)
+	for range 10 {
+		n.commit(t, Options{})
+	}
+	if after := n.count('B'); before != 20*60 || after > 0 {
+		t.Errorf("%d of %d expired records stay", after, before)
+	}
+}

@@ -98,7 +98,7 @@ func newNetwork(t testing.TB, adjust func(g *ledger.Genesis)) *network {
 	}
 	n := &network{genesis: g, keys: keys, values: memory{}, time: g.Time.UnixNano()}
 	n.values.apply(changes)
-	n.State = State{Tree: tree, Values: n.values, Network: g.NetworkID(), Committees: committees}
+	n.State = State{Tree: tree, Values: n.values, Ends: n.values, Network: g.NetworkID(), Committees: committees}
 	return n
 }
 
@@ -205,3 +205,6 @@ func testBlob(name string, size uint64) (root [32]byte, id shards.BlobID) {
 	copy(root[:], name)
 	return root, shards.DeriveBlobID(size, root)
 }
+
+// Ended implements Ends.
+func (m memory) Ended(epoch uint32, limit int) ([]Ended, error) { return ListEnded(m, epoch, limit) }

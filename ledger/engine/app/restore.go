@@ -92,12 +92,14 @@ func (r *restoration) add(part []byte) error {
 		}
 		r.last = at
 		b.Set(space, at, record(p.Key, p.Value))
-		list, err := listed(p.Key, p.Value)
+		lists, err := listed(p.Key, p.Value)
 		if err != nil {
 			return fmt.Errorf("%w: key %x: %v", ErrSnapshot, p.Key, err)
 		}
-		if list != nil {
-			b.Set(space, list, p.Key[:1])
+		for _, list := range lists {
+			if list != nil {
+				b.Set(space, list, p.Key[:1])
+			}
 		}
 	}
 	r.next++
