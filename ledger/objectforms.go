@@ -102,6 +102,7 @@ func (p *Params) form(f *form) {
 	f.i64("genesisTime", &p.GenesisTime)
 	f.u32("burnBasis", &p.BurnBasis)
 	f.amount("depositPerByte", &p.DepositPerByte)
+	f.amount("feePerWork", &p.FeePerWork)
 }
 
 func (m *Member) form(f *form) {
@@ -147,7 +148,7 @@ func (e EpochInfo) Marshal() []byte { return marshal(&e, 20) }
 func (s Supply) Marshal() []byte { return marshal(&s, 8) }
 
 // Marshal returns the binary form.
-func (p Params) Marshal() []byte { return marshal(&p, 76) }
+func (p Params) Marshal() []byte { return marshal(&p, 84) }
 
 // Marshal returns the binary form.
 func (m Member) Marshal() []byte { return marshal(&m, 512) }

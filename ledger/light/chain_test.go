@@ -108,10 +108,12 @@ func newGenesis(t testing.TB, network string, n int, keys []ed25519.PrivKey, fir
 // newChain makes a chain of three blocks, with the genesis state and an epoch that has just begun.
 func newChain(t testing.TB, g *ledger.Genesis, keys []ed25519.PrivKey) *chain {
 	t.Helper()
-	root, err := newTrust(g)
+	set, err := votersOf(g)
 	if err != nil {
 		t.Fatal(err)
 	}
+	root := &types.LightBlock{ValidatorSet: set, SignedHeader: &types.SignedHeader{
+		Header: &types.Header{Time: g.Time.Add(-1), NextValidatorsHash: set.Hash()}}}
 	c := &chain{genesis: g, keys: make(map[string]ed25519.PrivKey), grown: make(chan struct{}),
 		values: map[string][]byte{}}
 	for _, k := range keys {
@@ -129,7 +131,7 @@ func newChain(t testing.TB, g *ledger.Genesis, keys []ed25519.PrivKey) *chain {
 	for _, ch := range changes {
 		c.values[string(ch.Key)] = ch.Value
 	}
-	c.blocks = []*record{{light: root.blocks[0], tree: tree, values: clone(c.values), next: root.blocks[0].ValidatorSet}}
+	c.blocks = []*record{{light: root, tree: tree, values: clone(c.values), next: set}}
 	for range 3 {
 		c.grow(t)
 	}
@@ -280,6 +282,17 @@ func (c *chain) LightBlock(_ context.Context, height uint64) (*types.LightBlock,
 	return c.blocks[height].light, nil
 }
 
+func (c *chain) Handovers(_ context.Context, after uint64, limit int) (list []*types.LightBlock, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for h := int(after) + 1; h < len(c.blocks) && len(list) < limit; h++ {
+		if b := c.blocks[h].light; !bytes.Equal(b.ValidatorsHash, b.NextValidatorsHash) {
+			list = append(list, b)
+		}
+	}
+	return list, nil
+}
+
 // wait returns once good, called with mu held, returns true, or with the error of ctx.
 func (c *chain) wait(ctx context.Context, good func() bool) error {
 	for {
@@ -297,17 +310,26 @@ func (c *chain) wait(ctx context.Context, good func() bool) error {
 	}
 }
 
-func (c *chain) Read(ctx context.Context, atLeast uint64, keys [][]byte) (*Reading, error) {
-	if err := c.wait(ctx, func() bool { return uint64(len(c.blocks)) >= atLeast+2 }); err != nil {
+func (c *chain) Read(ctx context.Context, at At, keys [][]byte) (*Reading, error) {
+	if err := c.wait(ctx, func() bool { return uint64(len(c.blocks)) >= at.Height+2 }); err != nil {
 		return nil, err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	h := len(c.blocks) - 2
+	if at.Exact {
+		if uint64(h) > at.Height+keptStates {
+			return nil, ErrPruned
+		}
+		h = int(at.Height)
+	}
 	state := c.blocks[h]
 	r := &Reading{Height: uint64(h), Block: c.blocks[h+1].light}
 	for _, k := range keys {
 		r.Items = append(r.Items, Item{state.values[string(k)], must(state.tree.Prove(k))})
+	}
+	if at.Top > 0 {
+		r.Top, _ = state.tree.Top(int(at.Top))
 	}
 	return r, nil
 }
@@ -373,20 +395,33 @@ func (c *chain) History(_ context.Context, a ledger.Address, before Position, li
 	return page, c.oldest + 1, nil
 }
 
-func (c *chain) Objects(_ context.Context, owner ledger.Address, after ledger.ObjectID, limit int) ([]Object, error) {
+// keptStates is the number of heights below the newest whose states are kept.
+const keptStates = 5
+
+func (c *chain) Objects(_ context.Context, l Listing, after ledger.ObjectID, limit int) ([]Object, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	h := len(c.blocks) - 2
+	if l.Height > 0 {
+		if uint64(h) > l.Height+keptStates {
+			return nil, ErrPruned
+		}
+		h = int(l.Height)
+	}
 	var list []Object
-	for k, v := range c.blocks[len(c.blocks)-1].values {
+	for k, v := range c.blocks[h].values {
 		o := Object{Blob: k[0] == 'B'}
-		if k[0] != 'B' && k[0] != 'S' || bytes.Compare([]byte(k[1:]), after[:]) <= 0 {
+		if k[0] != 'B' && k[0] != 'S' && k[0] != 'O' || bytes.Compare([]byte(k[1:]), after[:]) <= 0 {
 			continue
 		}
 		copy(o.ID[:], k[1:])
-		if b, err := ledger.UnmarshalBlob(v); o.Blob && err == nil && b.Owner == owner {
+		if b, err := ledger.UnmarshalBlob(v); o.Blob && err == nil && b.Owner == l.Account && !l.Offers {
 			list = append(list, o)
 		}
-		if s, err := ledger.UnmarshalStorage(v); !o.Blob && err == nil && s.Owner == owner {
+		if given, err := ledger.UnmarshalOffer(v); k[0] == 'O' && err == nil && given.To == l.Account && l.Offers {
+			list = append(list, o)
+		}
+		if s, err := ledger.UnmarshalStorage(v); k[0] == 'S' && err == nil && s.Owner == l.Account && !l.Offers {
 			list = append(list, o)
 		}
 	}

@@ -43,8 +43,8 @@ func (w *world) forge(t testing.TB, change merkle.Change, set *types.ValidatorSe
 // lie returns a Source that reads from c and falsifies the reading.
 func lie(c Source, change func(r *Reading)) *source {
 	s := &source{Source: c}
-	s.read = func(ctx ctxt, atLeast uint64, keys [][]byte) (*Reading, error) {
-		r, err := c.Read(ctx, atLeast, keys)
+	s.read = func(ctx ctxt, at At, keys [][]byte) (*Reading, error) {
+		r, err := c.Read(ctx, at, keys)
 		if err == nil {
 			change(r)
 		}
@@ -92,7 +92,7 @@ func TestLies(t *testing.T) {
 		"another genesis":        {otherChain, "belongs to chain"},
 		"too few signed":         {w.forge(t, rich, set, few(set)), "does not follow from"},
 		"nobody signed":          {w.forge(t, rich, set, func(*types.Validator) bool { return false }), "does not follow from"},
-		"other validators":       {w.forge(t, rich, strangers, nil), "does not follow from"},
+		"other validators":       {w.forge(t, rich, strangers, nil), "no hand-over leads"},
 		"another validator set": {lie(w.chain, func(r *Reading) {
 			r.Block = &types.LightBlock{SignedHeader: r.Block.SignedHeader, ValidatorSet: strangers}
 		}), ""},

@@ -43,11 +43,12 @@ func meet(a, b host.Host) { a.Peerstore().AddAddrs(b.ID(), b.Addrs(), peerstore.
 type source struct {
 	Source
 	block   func(ctx context.Context, height uint64) (*types.LightBlock, error)
-	read    func(ctx context.Context, atLeast uint64, keys [][]byte) (*Reading, error)
+	changes func(ctx context.Context, after uint64, limit int) ([]*types.LightBlock, error)
+	read    func(ctx context.Context, at At, keys [][]byte) (*Reading, error)
 	submit  func(ctx context.Context, tx []byte) error
 	receipt func(ctx context.Context, id ledger.TxID) (*Inclusion, error)
 	history func(ctx context.Context, a ledger.Address, before Position, limit int) ([]Inclusion, uint64, error)
-	objects func(ctx context.Context, owner ledger.Address, after ledger.ObjectID, limit int) ([]Object, error)
+	objects func(ctx context.Context, l Listing, after ledger.ObjectID, limit int) ([]Object, error)
 }
 
 func (s *source) LightBlock(ctx context.Context, height uint64) (*types.LightBlock, error) {
@@ -57,11 +58,18 @@ func (s *source) LightBlock(ctx context.Context, height uint64) (*types.LightBlo
 	return s.Source.LightBlock(ctx, height)
 }
 
-func (s *source) Read(ctx context.Context, atLeast uint64, keys [][]byte) (*Reading, error) {
-	if s.read != nil {
-		return s.read(ctx, atLeast, keys)
+func (s *source) Handovers(ctx context.Context, after uint64, limit int) ([]*types.LightBlock, error) {
+	if s.changes != nil {
+		return s.changes(ctx, after, limit)
 	}
-	return s.Source.Read(ctx, atLeast, keys)
+	return s.Source.Handovers(ctx, after, limit)
+}
+
+func (s *source) Read(ctx context.Context, at At, keys [][]byte) (*Reading, error) {
+	if s.read != nil {
+		return s.read(ctx, at, keys)
+	}
+	return s.Source.Read(ctx, at, keys)
 }
 
 func (s *source) Submit(ctx context.Context, tx []byte) error {
@@ -86,12 +94,12 @@ func (s *source) History(ctx context.Context, a ledger.Address, before Position,
 	return s.Source.History(ctx, a, before, limit)
 }
 
-func (s *source) Objects(ctx context.Context, owner ledger.Address, after ledger.ObjectID,
+func (s *source) Objects(ctx context.Context, list Listing, after ledger.ObjectID,
 	limit int) ([]Object, error) {
 	if s.objects != nil {
-		return s.objects(ctx, owner, after, limit)
+		return s.objects(ctx, list, after, limit)
 	}
-	return s.Source.Objects(ctx, owner, after, limit)
+	return s.Source.Objects(ctx, list, after, limit)
 }
 
 // world has a chain, a host that serves it, one that may lie, and one for clients.
@@ -106,8 +114,14 @@ type world struct {
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	w := &world{keys: newKeys(t, 1, 4), honest: newHost(t), liar: newHost(t), client: newHost(t)}
-	w.chain = newChain(t, newGenesis(t, "test", 10, w.keys, w.liar.ID(), w.honest.ID()), w.keys)
+	return newWorldOf(t, 10, newKeys(t, 1, 4))
+}
+
+// newWorldOf spreads n shards over members with the given consensus keys.
+func newWorldOf(t testing.TB, n int, keys []ed25519.PrivKey) *world {
+	t.Helper()
+	w := &world{keys: keys, honest: newHost(t), liar: newHost(t), client: newHost(t)}
+	w.chain = newChain(t, newGenesis(t, "test", n, w.keys, w.liar.ID(), w.honest.ID()), w.keys)
 	meet(w.client, w.honest)
 	meet(w.client, w.liar)
 	w.tale.Store(&source{Source: w.chain})
@@ -122,7 +136,10 @@ type teller struct{ *atomic.Pointer[source] }
 func (s *teller) LightBlock(ctx context.Context, h uint64) (*types.LightBlock, error) {
 	return s.Load().LightBlock(ctx, h)
 }
-func (s *teller) Read(ctx context.Context, h uint64, keys [][]byte) (*Reading, error) {
+func (s *teller) Handovers(ctx context.Context, h uint64, n int) ([]*types.LightBlock, error) {
+	return s.Load().Handovers(ctx, h, n)
+}
+func (s *teller) Read(ctx context.Context, h At, keys [][]byte) (*Reading, error) {
 	return s.Load().Read(ctx, h, keys)
 }
 func (s *teller) Submit(ctx context.Context, tx []byte) error { return s.Load().Submit(ctx, tx) }
@@ -132,7 +149,7 @@ func (s *teller) Receipt(ctx context.Context, id ledger.TxID) (*Inclusion, error
 func (s *teller) History(ctx context.Context, a ledger.Address, p Position, n int) ([]Inclusion, uint64, error) {
 	return s.Load().History(ctx, a, p, n)
 }
-func (s *teller) Objects(ctx context.Context, a ledger.Address, o ledger.ObjectID, n int) ([]Object, error) {
+func (s *teller) Objects(ctx context.Context, a Listing, o ledger.ObjectID, n int) ([]Object, error) {
 	return s.Load().Objects(ctx, a, o, n)
 }
 func (s *teller) Snapshots(ctx context.Context) ([]Snapshot, error) { return s.Load().Snapshots(ctx) }

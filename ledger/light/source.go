@@ -11,7 +11,7 @@ import (
 
 // Source is a node's ledger, as served to clients. Its methods are called concurrently and return soon after their
 // context has ended. Errors wrap those named here, ErrUnavailable if the node is not ready, or the context's error.
-// Other errors go only to the node's own log. Together it has nine methods, one for each protocol and Trouble: a node
+// Other errors go only to the node's own log. Together it has ten methods, one for each protocol and Trouble: a node
 // answers all protocols or none.
 type Source interface {
 	Blocks
@@ -28,6 +28,10 @@ type Blocks interface {
 	//   ErrBehind  the chain has not reached the height
 	//   ErrPruned  the height has been pruned
 	LightBlock(ctx context.Context, height uint64) (*types.LightBlock, error)
+	// Handovers returns the signed headers above a height that name other validators for the next block than their own,
+	// ascending: at most limit, none left out in between.
+	//   ErrPruned  some of them, from that height on, have been pruned
+	Handovers(ctx context.Context, after uint64, limit int) ([]*types.LightBlock, error)
 	// Submit queues a transaction for a block. It also succeeds if the node has it already, queued or committed.
 	//   *ledger.OpError  it is refused
 	//   ErrBusy          too many are waiting
@@ -46,13 +50,14 @@ type Blocks interface {
 
 // States gives access to the state.
 type States interface {
-	// Read proves values of the newest state that a signed header proves, in the order of keys. It waits until the
-	// height of that state is at least atLeast.
+	// Read proves values of a state that a signed header proves, in the order of keys. It waits for that state.
 	//   ErrBehind  that did not happen before ctx ended
-	Read(ctx context.Context, atLeast uint64, keys [][]byte) (*Reading, error)
-	// Objects lists an account's objects in the state that Read would prove now, ascending by ID: at most limit,
-	// after one. If there are fewer than limit, they are the last.
-	Objects(ctx context.Context, owner ledger.Address, after ledger.ObjectID, limit int) ([]Object, error)
+	//   ErrPruned  the state of an exact height is no longer kept
+	Read(ctx context.Context, at At, keys [][]byte) (*Reading, error)
+	// Objects lists the objects of a list at a height, ascending by ID: at most limit, after one. If there are fewer
+	// than limit, they are the last.
+	//   ErrPruned  the state of that height is no longer kept
+	Objects(ctx context.Context, l Listing, after ledger.ObjectID, limit int) ([]Object, error)
 }
 
 // Snapshots gives access to whole states, for joining nodes. The headers at the two heights after a snapshot's are
@@ -65,11 +70,26 @@ type Snapshots interface {
 	SnapshotPart(ctx context.Context, height uint64, part uint32) ([]byte, error)
 }
 
+// At says which state to read, and how much of its tree.
+type At struct {
+	Height uint64
+	Exact  bool  // at that height; false: the newest, at least at that height
+	Top    uint8 // depth of the tree's top to send along, at most merkle.MaxTopDepth; 0: none
+}
+
+// Listing names a list of objects.
+type Listing struct {
+	Account ledger.Address
+	Offers  bool   // the objects offered to the account, expired offers included; false: those it owns
+	Height  uint64 // of the state; 0: the newest that Read would prove
+}
+
 // Reading holds the values of some keys at a height, with proofs. Do not modify it.
 type Reading struct {
 	Height uint64            // of the state
 	Block  *types.LightBlock // at Height+1: its header has the state's root
 	Items  []Item            // in the order of the keys
+	Top    []byte            // of the tree, see merkle.Tree.Top; empty unless asked for
 }
 
 // Item is the value of a key with its proof.
