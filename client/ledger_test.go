@@ -237,6 +237,9 @@ func TestShared(t *testing.T) {
 func TestSendTo(t *testing.T) {
 	f, c := newFake(t, 7, 28)
 	key := newKey(t)
+	if err := f.chain.Payer(f.wallet).Run(t.Context(), ledger.Transfer{To: addressOf(key), Amount: ledger.WAL}); err != nil {
+		t.Fatal(err)
+	}
 	data := noise(8, 1000)
 	first := f.storing(c, data, StoreOptions{}, RegisterFromScratch)
 	sent := f.storing(c, data, StoreOptions{SendTo: addressOf(key), Epochs: 2}, RegisterFromScratch)

@@ -67,13 +67,16 @@ func (c *books) whileItMoves(ctx context.Context) (moving context.Context, end f
 	}
 }
 
-// afford checks that the payer's account can pay cost.
-func (c *books) afford(balance ledger.Amount, cost Cost) error {
+// afford checks that the payer's account can pay cost and keep its least balance.
+func (c *books) afford(k known, cost Cost) error {
 	need, err := cost.sum()
+	if err == nil && need > cost.Fee { // fees alone may take the least balance
+		need, err = need.Add(k.params.LeastBalance())
+	}
 	if err != nil {
 		return err
 	}
-	if balance < need {
+	if balance := k.account.Balance; balance < need {
 		return &NoFundsError{Account: c.payer.Address(), Need: need, Have: balance}
 	}
 	return nil

@@ -40,14 +40,15 @@ type Cost struct {
 	Write   ledger.Amount `json:"write"`   // for writing, once
 	Fund    ledger.Amount `json:"fund"`    // given to a shared blob
 	Fee     ledger.Amount `json:"fee"`     // of all transactions; in a plan, the most they can be
+	Deposit ledger.Amount `json:"deposit"` // comes back when the record goes
 }
 
 // Total returns everything that leaves the account. Plans whose total overflows are refused.
-func (c Cost) Total() ledger.Amount { return c.Storage + c.Write + c.Fund + c.Fee }
+func (c Cost) Total() ledger.Amount { return c.Storage + c.Write + c.Fund + c.Fee + c.Deposit }
 
 // sum is Total with a check for overflow.
 func (c Cost) sum() (total ledger.Amount, err error) {
-	for _, a := range []ledger.Amount{c.Storage, c.Write, c.Fund, c.Fee} {
+	for _, a := range []ledger.Amount{c.Storage, c.Write, c.Fund, c.Fee, c.Deposit} {
 		if total, err = total.Add(a); err != nil {
 			return 0, err
 		}
@@ -269,6 +270,7 @@ func (p *plan) addFees(w *want, k *known) (err error) {
 	var txs [][]ledger.Op
 	if p.compose != nil {
 		txs = append(txs, p.compose(func(int) ledger.ObjectID { return ledger.ObjectID{} }))
+		p.cost.Deposit = depositOf(&k.params, txs[0])
 	}
 	if p.certified == 0 {
 		longest := certs.Certificate{Signers: make([]uint16, k.members)}
@@ -288,6 +290,23 @@ func (p *plan) addFees(w *want, k *known) (err error) {
 func feeOf(p *ledger.Params, ops []ledger.Op) ledger.Amount {
 	tx := ledger.Tx{Ops: ops}
 	return p.MinFee(len(tx.Marshal()), tx.Ops)
+}
+
+// depositOf returns the deposits that ops take at most.
+func depositOf(p *ledger.Params, ops []ledger.Op) (sum ledger.Amount) {
+	for _, op := range ops {
+		sum += ledger.OpDeposit(p, op)
+	}
+	return sum
+}
+
+// depositPaid returns the deposits that a transaction took, less what came back.
+func depositPaid(r *ledger.Receipt) ledger.Amount {
+	sum := int64(0)
+	for i := range r.Events {
+		sum += r.Events[i].Deposit
+	}
+	return ledger.Amount(max(0, sum))
 }
 
 func sortedIDs[T any](m map[ledger.ObjectID]T) []ledger.ObjectID {

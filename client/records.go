@@ -268,8 +268,8 @@ func (c *Client) change(ctx context.Context, verb string, object ledger.ObjectID
 		if op, cost, err = prepare(&k, &b); err != nil {
 			return err
 		}
-		cost.Fee = feeOf(&k.params, []ledger.Op{op})
-		return c.afford(k.account.Balance, cost)
+		cost.Fee, cost.Deposit = feeOf(&k.params, []ledger.Op{op}), depositOf(&k.params, []ledger.Op{op})
+		return c.afford(k, cost)
 	})
 	if err != nil {
 		return fail(err)
@@ -279,7 +279,7 @@ func (c *Client) change(ctx context.Context, verb string, object ledger.ObjectID
 		return fail(err)
 	}
 	c.opened.forget(b.BlobID)
-	cost.Fee = receipt.Fee
+	cost.Fee, cost.Deposit = receipt.Fee, depositPaid(&receipt)
 	done := &Changed{Object: object, BlobID: b.BlobID, EndEpoch: b.End, Cost: cost, Receipt: receipt}
 	for _, e := range receipt.Events {
 		if e.Kind == ledger.EventDeleted {

@@ -216,6 +216,7 @@ func (r *registration) addPaid(res *StoreResult) {
 		case i == 0:
 			res.Cost.Storage += r.p.cost.Storage
 			res.Cost.Write += r.p.cost.Write
+			res.Cost.Deposit += depositPaid(&receipt)
 		default:
 			res.Cost.Fund += r.p.cost.Fund
 		}

@@ -256,7 +256,7 @@ func (c *Client) planStore(ctx context.Context, w *want) (*plan, *certs.Committe
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := c.afford(k.account.Balance, p.cost); err != nil {
+	if err := c.afford(k, p.cost); err != nil {
 		c.claims.release(p.storage)
 		return nil, nil, err
 	}

@@ -201,8 +201,8 @@ func (e *Explorer) Price(ctx context.Context, size uint64, epochs uint32) (*page
 	}
 	price := &pages.Price{
 		Size: size, EncodedSize: uint64(s.committee.Params().EncodedSize(size)), Epochs: epochs,
-		Fees: aboutFees(p, len(s.committee.Members()), epochs),
-		End:  s.network.Epoch.At(s.info.Epoch + epochs),
+		Fees: aboutFees(p, len(s.committee.Members()), epochs), Deposit: p.BlobDeposit(nil),
+		End: s.network.Epoch.At(s.info.Epoch + epochs),
 	}
 	if price.Storage, err = p.StorageCost(price.EncodedSize, epochs); err != nil {
 		return nil, fmt.Errorf("price: %w", err)

@@ -133,6 +133,11 @@ func (n *network) newNode(home string, key ed25519.PrivateKey) (*node.Node, erro
 		address := ledger.PublicKey(key.Public().(ed25519.PublicKey)).Address()
 		cfg.Genesis.Accounts = append(cfg.Genesis.Accounts,
 			ledger.GenesisAccount{Address: address, Amount: 1_000_000 * ledger.WAL})
+		var other ledger.Address // somebody who can be given a record
+		if err := other.UnmarshalText([]byte(someObject)); err != nil {
+			return nil, err
+		}
+		cfg.Genesis.Accounts = append(cfg.Genesis.Accounts, ledger.GenesisAccount{Address: other, Amount: ledger.WAL})
 		if n.chain, err = ledgertest.New(cfg.Genesis); err != nil {
 			return nil, err
 		}

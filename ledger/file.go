@@ -26,6 +26,7 @@ type genesisFile struct {
 	FeeByte        field[priceText]  `yaml:"feeByte"`
 	Capacity       field[sizeText]   `yaml:"capacity"`
 	BurnBasis      *uint32           `yaml:"burnBasis"`
+	DepositPerByte field[priceText]  `yaml:"depositPerByte"`
 	FeePerWork     field[priceText]  `yaml:"feePerWork"`
 	Treasury       field[Address]    `yaml:"treasury,omitempty"`
 	Accounts       []accountFile     `yaml:"accounts,omitempty"`
@@ -132,6 +133,7 @@ func (f *genesisFile) genesis() *Genesis {
 		FeePerWork:    Amount(f.FeePerWork.or(priceText(DefaultFeePerWork))),
 		Capacity:      uint64(f.Capacity.or(DefaultCapacity)),
 		BurnBasis:     DefaultBurnBasis, Treasury: f.Treasury.value,
+		DepositPerByte: Amount(f.DepositPerByte.or(priceText(DefaultDepositPerByte))),
 	}
 	if f.MaxEpochsAhead != nil {
 		g.MaxEpochsAhead = *f.MaxEpochsAhead
@@ -214,7 +216,8 @@ func (g *Genesis) Marshal() ([]byte, error) {
 		WritePrice: is(priceText(g.WritePrice)),
 		FeeTx:      is(priceText(g.FeeTx)), FeeByte: is(priceText(g.FeeByte)),
 		FeePerWork: is(priceText(g.FeePerWork)), Capacity: is(sizeText(g.Capacity)),
-		BurnBasis: &g.BurnBasis, Treasury: field[Address]{value: g.Treasury, set: g.Treasury != Address{}},
+		BurnBasis: &g.BurnBasis, DepositPerByte: is(priceText(g.DepositPerByte)),
+		Treasury: field[Address]{value: g.Treasury, set: g.Treasury != Address{}},
 	}
 	for _, a := range g.Accounts {
 		f.Accounts = append(f.Accounts, accountFile{is(a.Address), is(priceText(a.Amount))})

@@ -31,6 +31,7 @@ type Genesis struct {
 	FeePerWork     Amount        // per unit of a transaction's work: see Params.Work
 	Capacity       uint64        // bytes of encoded size for sale in one epoch: 1 to MaxCapacity
 	BurnBasis      uint32        // basis points of each epoch's rewards that are burned
+	DepositPerByte Amount        // for each byte of an entry of the state, up to MaxDepositPerByte; 0: no deposits
 
 	Accounts []GenesisAccount // in any order
 	Treasury Address          // gets the rest of TotalSupply; zero if the accounts leave nothing
@@ -59,6 +60,10 @@ const (
 	DefaultFeePerWork = Amount(10)
 	DefaultCapacity   = 1 << 50
 	DefaultBurnBasis  = 300
+	// DefaultDepositPerByte makes state as dear as it is: an interest of 5 % a year on it is 1000 FROST, four times
+	// the price of storing 100 bytes, one for each of 100 nodes, for the 26 epochs of a year. A million records lock
+	// 10,800 WAL; 34 million accounts, more than a node with 8 GiB can hold in memory, 140,760 WAL.
+	DefaultDepositPerByte = Amount(20_000)
 )
 
 // Bounds on the values of a genesis.
@@ -66,6 +71,8 @@ const (
 	MinEpochDuration = time.Second
 	MaxEpochDuration = 10 * 365 * 24 * time.Hour
 	MaxCapacity      = 1 << 62
+	// MaxDepositPerByte keeps the deposits of the largest entries far below 64 bits.
+	MaxDepositPerByte = WAL
 	// BasisPoints are 100 %: the denominator of BurnBasis.
 	BasisPoints = 10_000
 	// maxAccounts bounds the accounts of a genesis; the file has room for that many.
@@ -180,7 +187,7 @@ func (g *Genesis) Params() Params {
 	return Params{
 		Shards: uint32(g.Shards), StoragePrice: g.StoragePrice, WritePrice: g.WritePrice, FeeTx: g.FeeTx,
 		FeeByte: g.FeeByte, Capacity: g.Capacity, MaxEpochsAhead: g.MaxEpochsAhead, EpochDuration: g.EpochDuration,
-		GenesisTime: g.Time.UnixNano(), BurnBasis: g.BurnBasis,
+		GenesisTime: g.Time.UnixNano(), BurnBasis: g.BurnBasis, DepositPerByte: g.DepositPerByte,
 		FeePerWork: g.FeePerWork,
 	}
 }
@@ -248,7 +255,7 @@ func (g *Genesis) committee(epoch uint32, members []Member) (*certs.Committee, e
 	return certs.NewCommittee(g.Network, g.NetworkID(), epoch, g.Shards, list)
 }
 
-const genesisDomain = "walrus genesis 2\x00"
+const genesisDomain = "walrus genesis 3\x00"
 
 // NetworkID returns the BLAKE2b-256 of a domain and the genesis' binary form. It does not depend on the file's
 // spelling.

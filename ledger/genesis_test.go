@@ -146,7 +146,7 @@ func TestNewGenesisRefuses(t *testing.T) {
 // TestNetworkID pins the ID: every signature of a network contains it, so it must never change.
 func TestNetworkID(t *testing.T) {
 	g := newTestGenesis(t)
-	const want = "e8cb570298e11b6bc3b75543bc323f4a2e05a3a41c99569cbc99af19fa289fcb"
+	const want = "379505791f326254eb449a247f49592dd363d7bb40c3dfaa7e5ec22b4fc92674"
 	if got := g.NetworkID().String(); got != want {
 		t.Errorf("network ID %s, want %s", got, want)
 	}
@@ -168,6 +168,7 @@ func TestNetworkID(t *testing.T) {
 		"write price": func(g *Genesis) { g.WritePrice++ }, "fee": func(g *Genesis) { g.FeeTx++ },
 		"byte fee": func(g *Genesis) { g.FeeByte++ }, "work fee": func(g *Genesis) { g.FeePerWork++ },
 		"capacity": func(g *Genesis) { g.Capacity++ }, "burn": func(g *Genesis) { g.BurnBasis++ },
+		"deposit":  func(g *Genesis) { g.DepositPerByte++ },
 		"treasury": func(g *Genesis) { g.Treasury[0] ^= 1 }, "account": func(g *Genesis) { g.Accounts[1].Address[0] ^= 1 },
 		"amount": func(g *Genesis) { g.Accounts[1].Amount++ }, "accounts": func(g *Genesis) { g.Accounts = g.Accounts[1:] },
 		"boundary": func(g *Genesis) {
@@ -322,10 +323,10 @@ func TestParseGenesisRefuses(t *testing.T) {
 		{"shards not a number", replace("shards: 10", "shards: ten"), "line 3"},
 		{"few shards", replace("shards: 10", "shards: 3"), "3 shards"},
 		{"negative number", replace("maxEpochsAhead: 53", "maxEpochsAhead: -1"), "line 6"},
-		{"bad peer ID", replace("node: 12D3", "node: 21D3"), "line 21"},
-		{"bad key", replace("key: 0x", "key: 0y"), "line 23"},
+		{"bad peer ID", replace("node: 12D3", "node: 21D3"), "line 22"},
+		{"bad key", replace("key: 0x", "key: 0y"), "line 24"},
 		{"key missing", replace("key: ", "#"), "\"key\" is missing"},
-		{"key a list", replace("key: ", "key: [] #"), "line 23"},
+		{"key a list", replace("key: ", "key: [] #"), "line 24"},
 		{"shards missing", replace("shards: 0-2", ""), "\"shards\" is missing"},
 		{"shards descending", replace("shards: 0-2", "shards: 2-0"), "ascending"},
 		{"shards overlap", replace("shards: 0-2", "shards: 0-1,1-2"), "ascending"},
@@ -364,7 +365,7 @@ func TestParseGenesisRefuses(t *testing.T) {
 		{"nobody's account", replace(strings.Repeat("09", 32), strings.Repeat("00", 32)), "zero address"},
 		{"account without amount", replace("amount: 1.5 WAL", ""), "account 0: field \"amount\" is missing"},
 		{"account without address", replace("- address: ", "- #"), "account 0"},
-		{"bad address", replace("0x0909", "0x09"), "line 16: invalid format: address"},
+		{"bad address", replace("0x0909", "0x09"), "line 17: invalid format: address"},
 		{"nobody validates", strings.ReplaceAll(good, "consensus: ", "#"), "nobody could make blocks"},
 		{"consensus no point", replace("consensus: ", "consensus: \"0x"+strings.Repeat("02", 32)+"\" #"),
 			"member 0 (node-0): consensus"},

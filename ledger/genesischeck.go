@@ -98,6 +98,9 @@ func (g *Genesis) prices() (problems []error) {
 	if g.Capacity < 1 || g.Capacity > MaxCapacity {
 		problems = append(problems, fmt.Errorf("capacity is %d bytes: must be 1 to %d", g.Capacity, uint64(MaxCapacity)))
 	}
+	if g.DepositPerByte > MaxDepositPerByte {
+		problems = append(problems, fmt.Errorf("depositPerByte is %s: at most %s", g.DepositPerByte, MaxDepositPerByte))
+	}
 	if g.BurnBasis > BasisPoints {
 		problems = append(problems, fmt.Errorf("burnBasis is %d: at most %d, the whole", g.BurnBasis, BasisPoints))
 	}

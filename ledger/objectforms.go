@@ -30,6 +30,7 @@ func (s *Storage) form(f *form) {
 	f.u32("start", &s.Start)
 	f.u32("end", &s.End)
 	f.u64("bytes", &s.Bytes)
+	f.amount("deposit", &s.Deposit)
 }
 
 func (b *Blob) form(f *form) {
@@ -45,6 +46,7 @@ func (b *Blob) form(f *form) {
 	f.u32("start", &b.Start)
 	f.u32("end", &b.End)
 	f.u64("bytes", &b.Bytes)
+	f.amount("deposit", &b.Deposit)
 	attributesForm(f, "attributes", &b.Attributes)
 }
 
@@ -99,6 +101,7 @@ func (p *Params) form(f *form) {
 	f.i64("epochDuration", (*int64)(&p.EpochDuration))
 	f.i64("genesisTime", &p.GenesisTime)
 	f.u32("burnBasis", &p.BurnBasis)
+	f.amount("depositPerByte", &p.DepositPerByte)
 	f.amount("feePerWork", &p.FeePerWork)
 }
 
@@ -124,13 +127,13 @@ func (m *Member) form(f *form) {
 }
 
 // Marshal returns the binary form.
-func (a Account) Marshal() []byte { return marshal(&a, 24) }
+func (a Account) Marshal() []byte { return marshal(&a, accountSize) }
 
 // Marshal returns the binary form.
-func (s Storage) Marshal() []byte { return marshal(&s, 48) }
+func (s Storage) Marshal() []byte { return marshal(&s, storageSize) }
 
 // Marshal returns the binary form.
-func (b Blob) Marshal() []byte { return marshal(&b, 160) }
+func (b Blob) Marshal() []byte { return marshal(&b, blobSize+attributesSize(b.Attributes)) }
 
 // Marshal returns the binary form.
 func (i BlobInfo) Marshal() []byte { return marshal(&i, 14+12*len(i.Deletable)) }
@@ -145,7 +148,7 @@ func (e EpochInfo) Marshal() []byte { return marshal(&e, 20) }
 func (s Supply) Marshal() []byte { return marshal(&s, 8) }
 
 // Marshal returns the binary form.
-func (p Params) Marshal() []byte { return marshal(&p, 72) }
+func (p Params) Marshal() []byte { return marshal(&p, 84) }
 
 // Marshal returns the binary form.
 func (m Member) Marshal() []byte { return marshal(&m, 512) }

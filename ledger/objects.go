@@ -26,6 +26,8 @@ type Storage struct {
 	Start uint32  `json:"startEpoch"`
 	End   uint32  `json:"endEpoch"`
 	Bytes uint64  `json:"storageSize"`
+	// Deposit goes back to the owner when the resource goes.
+	Deposit Amount `json:"depositFrost"`
 }
 
 // Blob is the record of one registration. One blob ID may have many, of any owners; the blob is stored until the last
@@ -42,7 +44,8 @@ type Blob struct {
 	Certified  uint32        `json:"certifiedEpoch,omitempty"` // epoch of its certificate; 0 before it has one
 	Start      uint32        `json:"startEpoch"`               // of its storage, as are the next two
 	End        uint32        `json:"endEpoch"`
-	Bytes      uint64        `json:"storageSize"` // encoded size or more
+	Bytes      uint64        `json:"storageSize"`  // encoded size or more
+	Deposit    Amount        `json:"depositFrost"` // goes back to the owner when the record goes
 	Attributes []Attribute   `json:"attributes,omitempty"`
 }
 
@@ -82,7 +85,7 @@ type EpochInfo struct {
 	Leftover Amount // rest of the last pot that could not be divided; goes into the next
 }
 
-// Supply totals the WAL that is not in balances, pots and funds.
+// Supply totals the WAL that is not in balances, pots, funds, bonds and deposits.
 type Supply struct {
 	Burned Amount
 }
@@ -99,6 +102,7 @@ type Params struct {
 	EpochDuration  time.Duration // length of an epoch
 	GenesisTime    int64         // Unix nanoseconds: start of FirstEpoch
 	BurnBasis      uint32        // basis points of each pot that are burned
+	DepositPerByte Amount        // for each byte of an entry of the state; 0: no deposits
 	FeePerWork     Amount        // per unit of a transaction's work: see Params.Work
 }
 

@@ -46,7 +46,7 @@ var opCodecs = [...]opCodec{
 	12: codecOf[OfferBlob]("offerBlob"),
 	13: codecOf[BurnBlob]("burnBlob"),
 	14: codecOf[SetAttributes]("setAttributes"),
-	15: codecOf[Sweep]("sweep"),
+	// 15 was an operation that removed expired objects, which the ledger now does itself.
 	16: codecOf[DisproveBlob]("disproveBlob"),
 	17: codecOf[RefuteBlob]("refuteBlob"),
 	18: codecOf[BondMonitor]("bondMonitor"),

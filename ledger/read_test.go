@@ -123,7 +123,7 @@ func TestText(t *testing.T) {
 
 // TestJSON pins the JSON that users' programs read.
 func TestJSON(t *testing.T) {
-	tx := signed(Transfer{To: id(9), Amount: 5}, Sweep{[]ObjectID{id(9)}}, BurnBlob{id(9)})
+	tx := signed(Transfer{To: id(9), Amount: 5}, BurnBlob{id(9)})
 	nines := `"` + Address(id(9)).String() + `"`
 	for name, tt := range map[string]struct {
 		value any
@@ -131,8 +131,7 @@ func TestJSON(t *testing.T) {
 	}{
 		"transaction": {tx, `{"txId":"` + tx.ID().String() + `","sender":"` + tx.Sender.Address().String() +
 			`","nonce":1,"expiry":515,"feeFrost":1029,"operations":[` +
-			`{"op":"transfer","to":` + nines + `,"amountFrost":5},{"op":"sweep","objects":[` + nines +
-			`]},{"op":"burnBlob","object":` + nines + `}]}`},
+			`{"op":"transfer","to":` + nines + `,"amountFrost":5},{"op":"burnBlob","object":` + nines + `}]}`},
 		"account": {Account{Balance: 5, Nonce: 6}, `{"balanceFrost":5,"nonce":6,"storages":0,"blobs":0}`},
 		"receipt": {Receipt{Height: 2, Result: Result{Code: CodeNotFound, Op: -1, Log: "no"}},
 			`{"txId":"` + TxID{}.String() + `","height":2,"index":0,"time":0,"code":"notFound","operation":-1,"log":"no","feeFrost":0,"spentFrost":0}`},

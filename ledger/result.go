@@ -136,7 +136,8 @@ const (
 	EventBlobMoved     EventKind = "blobTransferred" // likewise
 	EventBurned        EventKind = "blobBurned"
 	EventAttributes    EventKind = "attributesSet"
-	EventSwept         EventKind = "swept"
+	EventStorageEnded  EventKind = "storageEnded" // removed by the ledger; in a block's events
+	EventBlobEnded     EventKind = "blobEnded"    // likewise
 	EventEpoch         EventKind = "epochChanged"
 	EventPaidOut       EventKind = "rewardPaid"
 	EventInvalid       EventKind = "blobInvalid"
@@ -164,6 +165,8 @@ type Event struct {
 	End         uint32        `json:"endEpoch,omitempty"`
 	Certificate []byte        `json:"certificate,omitempty"`
 	Monitor     PeerKey       `json:"monitor,omitzero"`
+	// Deposit is the WAL that moved from an account into the object's deposit; negative: it went back.
+	Deposit int64 `json:"depositFrost,omitempty"`
 }
 
 // Receipt is the place and the result of a committed transaction.

@@ -16,8 +16,8 @@ const (
 	MaxEvents = 8192
 	// MaxLog bounds the text of a result, in bytes. Longer text is cut when written.
 	MaxLog = 1024
-	// MaxReceiptSize bounds the binary form of a receipt, in bytes: a transaction that is full of Sweep has up to 2000
-	// events of some 130 bytes.
+	// MaxReceiptSize bounds the binary form of a receipt, in bytes: 256 operations have one event each, or two, of
+	// some 130 bytes, and certificates no longer than in their transaction.
 	MaxReceiptSize = 512 << 10
 
 	maxEventKind = 32
@@ -31,7 +31,7 @@ type eventField struct {
 }
 
 // fields lists the fields in the order of their bits.
-func (e *Event) fields() [13]eventField {
+func (e *Event) fields() [14]eventField {
 	return [...]eventField{
 		{e.From != Address{}, func(f *form) { f.fixed("from", e.From[:]) }},
 		{e.To != Address{}, func(f *form) { f.fixed("to", e.To[:]) }},
@@ -50,6 +50,7 @@ func (e *Event) fields() [13]eventField {
 		{e.End != 0, func(f *form) { f.u32("end", &e.End) }},
 		{len(e.Certificate) > 0, func(f *form) { f.bytes("bytes of certificate", &e.Certificate, certs.MaxCertificateSize) }},
 		{e.Monitor != PeerKey{}, func(f *form) { f.fixed("monitor", e.Monitor[:]) }},
+		{e.Deposit != 0, func(f *form) { f.i64("deposit", &e.Deposit) }},
 	}
 }
 

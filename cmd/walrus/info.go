@@ -94,6 +94,8 @@ func (a *terminal) printInfo(r *infoReport, info *client.Info) error {
 			p.StoragePrice, p.WritePrice, plural(p.MaxEpochsAhead, "epoch"))},
 		{"fees", fmt.Sprintf("%s per transaction, %s for each of its bytes, and %s for each microsecond of its work",
 			p.FeeTx, p.FeeByte, p.FeePerWork)},
+		{"deposits", fmt.Sprintf("%s for a record, more with attributes; it comes back when the record goes. An account keeps %s",
+			r.Price.Blob, r.Price.Least)},
 	}...)
 	if s := r.Supply; s != nil {
 		rows = append(rows, [][]string{
@@ -144,6 +146,9 @@ type infoReport struct {
 		Write    ledger.Amount `json:"writePricePerUnitSize"`   // FROST per unit
 		FeeTx    ledger.Amount `json:"feeTxFrost"`
 		FeeByte  ledger.Amount `json:"feeByteFrost"`
+		Deposit  ledger.Amount `json:"depositPerByteFrost"` // of state; comes back
+		Blob     ledger.Amount `json:"recordDepositFrost"`  // of a record without attributes
+		Least    ledger.Amount `json:"leastBalanceFrost"`   // that an account keeps
 		FeeWork  ledger.Amount `json:"feePerWorkFrost"`
 		Examples []exampleBlob `json:"exampleBlobs"`
 	} `json:"priceInfo"`
@@ -213,6 +218,7 @@ func newInfoReport(genesis *ledger.Genesis, info *client.Info) *infoReport {
 	r.Size.StorageUnitSize, r.Size.MaxBlobSize = ledger.UnitSize, shards.MaxLength
 	r.Price.Storage, r.Price.Write = params.StoragePrice, params.WritePrice
 	r.Price.FeeTx, r.Price.FeeByte, r.Price.FeeWork = params.FeeTx, params.FeeByte, params.FeePerWork
+	r.Price.Deposit, r.Price.Blob, r.Price.Least = params.DepositPerByte, params.BlobDeposit(nil), params.LeastBalance()
 	for _, size := range []uint64{1 << 10, 1 << 20, 64 << 20, 1 << 30} {
 		e := exampleBlob{UnencodedSize: size, EncodedSize: p.EncodedSize(size)}
 		storage, err := params.StorageCost(uint64(e.EncodedSize), 1)

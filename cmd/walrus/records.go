@@ -128,13 +128,14 @@ type changedReport struct {
 	StorageID *ledger.ObjectID `json:"storageId,omitempty"` // left over from a deletion
 	Cost      ledger.Amount    `json:"cost"`
 	Fee       ledger.Amount    `json:"feeFrost"`
+	Deposit   ledger.Amount    `json:"depositFrost"` // comes back when the record goes
 	Tx        ledger.TxID      `json:"txId"`
 }
 
 func (a *terminal) printChanged(c *client.Changed, done string) error {
 	r := changedReport{
 		ID: c.Object, BlobID: c.BlobID, EndEpoch: c.EndEpoch, StorageID: objectOrNil(c.Storage),
-		Cost: c.Cost.Total() - c.Cost.Fee, Fee: c.Cost.Fee,
+		Cost: c.Cost.Total() - c.Cost.Fee - c.Cost.Deposit, Fee: c.Cost.Fee, Deposit: c.Cost.Deposit,
 		Tx: c.Receipt.ID,
 	}
 	rows := [][]string{
@@ -156,7 +157,7 @@ func paid(c client.Cost) string {
 	for _, p := range []struct {
 		what string
 		sum  ledger.Amount
-	}{{"storage", c.Storage}, {"writing", c.Write}, {"funds", c.Fund}, {"fees", c.Fee}} {
+	}{{"storage", c.Storage}, {"writing", c.Write}, {"funds", c.Fund}, {"fees", c.Fee}, {"a deposit that comes back", c.Deposit}} {
 		if p.sum > 0 {
 			parts = append(parts, p.sum.String()+" for "+p.what)
 		}

@@ -27,7 +27,8 @@ type storeResult struct {
 // newlyCreated is a gateway's description of a stored blob, with more fields.
 type newlyCreated struct {
 	jsonform.NewlyCreated
-	Fee           ledger.Amount `json:"feeFrost"` // of transactions
+	Fee           ledger.Amount `json:"feeFrost"`     // of transactions
+	Deposit       ledger.Amount `json:"depositFrost"` // comes back when the record goes
 	EncodedLength int64         `json:"encodedLength"`
 }
 
@@ -45,8 +46,9 @@ type dryEntry struct {
 	BlobID        shards.BlobID `json:"blobId"`
 	UnencodedSize uint64        `json:"unencodedSize"`
 	EncodedSize   int64         `json:"encodedSize"`
-	StorageCost   ledger.Amount `json:"storageCost"` // FROST, writing included, fees not
-	Fee           ledger.Amount `json:"feeFrost"`    // upper bound
+	StorageCost   ledger.Amount `json:"storageCost"`  // FROST, writing included, fees not
+	Fee           ledger.Amount `json:"feeFrost"`     // upper bound
+	Deposit       ledger.Amount `json:"depositFrost"` // comes back when the record goes
 	Operation     string        `json:"operation"`
 	EndEpoch      uint32        `json:"endEpoch"`
 	EncodingType  string        `json:"encodingType"`
@@ -56,7 +58,7 @@ func newDryEntry(path string, r *client.StoreResult) dryEntry {
 	return dryEntry{
 		Path: path, BlobID: r.BlobID, UnencodedSize: r.Size, EncodedSize: r.EncodedSize,
 		StorageCost: r.Cost.Storage + r.Cost.Write,
-		Fee:         r.Cost.Fee, Operation: string(r.Operation), EndEpoch: r.EndEpoch, EncodingType: jsonform.EncodingType,
+		Fee:         r.Cost.Fee, Deposit: r.Cost.Deposit, Operation: string(r.Operation), EndEpoch: r.EndEpoch, EncodingType: jsonform.EncodingType,
 	}
 }
 
@@ -110,7 +112,7 @@ func newStoreEntry(path string, r *client.StoreResult, err error) storeEntry {
 			e.Result.AlreadyCertified.Event = jsonform.NewCertifying(r)
 		}
 	default:
-		e.Result.NewlyCreated = &newlyCreated{*jsonform.New(r).NewlyCreated, r.Cost.Fee, r.EncodedSize}
+		e.Result.NewlyCreated = &newlyCreated{*jsonform.New(r).NewlyCreated, r.Cost.Fee, r.Cost.Deposit, r.EncodedSize}
 	}
 	return e
 }

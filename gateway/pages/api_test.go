@@ -23,7 +23,7 @@ func TestAPI(t *testing.T) {
 		{"/explorer/api/network", "", "capacity committee epoch ledger networkId nodes ok prices storage supply throughput time"},
 		{"/explorer/api/network", "nodes", "blobs diskBytes epoch ledgerHeight name ok owedSlivers peer reachable shards state version"},
 		{"/explorer/api/network", "epoch", "durationNanos endTime number"},
-		{"/explorer/api/network", "prices", "feePerByteFrost feePerTransactionFrost feePerWorkFrost maxEpochsAhead storagePerUnitAndEpochFrost writePerUnitFrost"},
+		{"/explorer/api/network", "prices", "feePerByteFrost feePerTransactionFrost feePerWorkFrost leastBalanceFrost maxEpochsAhead recordDepositFrost storagePerUnitAndEpochFrost writePerUnitFrost"},
 		{"/explorer/api/network", "committee", "maxFaultyShards members quorumShards shards"},
 		{"/explorer/api/network", "ledger", "height live reachableShards"},
 		{"/explorer/api/network", "throughput", "blobs ledgerHeight readBytesPerSecond storedBytesPerSecond time"},
@@ -42,7 +42,7 @@ func TestAPI(t *testing.T) {
 		{"/explorer/api/owners/" + ledger.Address{0x99}.String(), "",
 			"address balanceFrost blobs epoch nextBefore nonce storages transactions"},
 		{"/explorer/api/records/" + ledger.ObjectID{7, 7}.String(), "",
-			"attributes blobId certifiedEpoch deletable endEpoch endTime epoch fundsFrost objectId owner registeredEpoch shared size startEpoch storageSize"},
+			"attributes blobId certifiedEpoch deletable depositFrost endEpoch endTime epoch fundsFrost objectId owner registeredEpoch shared size startEpoch storageSize"},
 		{"/explorer/api/blobs/" + blobID(6).String(), "quilt", "columns identifier patchId tags"},
 		{blob, "", "blobId certificate contentType encodedSize ledger pinners shards size sizeKnown status time unansweredNodes"},
 		{blob, "ledger", "certifiedEpoch deletable endEpoch endTime epoch permanent records"},
@@ -53,7 +53,7 @@ func TestAPI(t *testing.T) {
 			"requests running servedBytes servedTodayBytes time waiting"},
 		{"/explorer/api/pins", "pins", "blobId cid created lastVerified name percent requestId servedBytes size sizeKnown status"},
 		{"/explorer/api/price?size=1000&epochs=5", "",
-			"encodedSize endText endTime epochs feesFrost size storageFrost text totalFrost writeFrost"},
+			"depositFrost encodedSize endText endTime epochs feesFrost size storageFrost text totalFrost writeFrost"},
 	} {
 		w := get(t, h, tt.path)
 		if w.Code != http.StatusOK || w.Header().Get("Content-Type") != "application/json" {

@@ -87,6 +87,8 @@ type Prices struct {
 	FeeTx     ledger.Amount `json:"feePerTransactionFrost"`
 	FeeByte   ledger.Amount `json:"feePerByteFrost"`
 	FeeWork   ledger.Amount `json:"feePerWorkFrost"`
+	Deposit   ledger.Amount `json:"recordDepositFrost"` // comes back when the record goes
+	Least     ledger.Amount `json:"leastBalanceFrost"`  // that an account keeps
 	MaxEpochs uint32        `json:"maxEpochsAhead"`
 }
 
@@ -193,7 +195,8 @@ type Price struct {
 	Write       ledger.Amount `json:"writeFrost"`
 	Fees        ledger.Amount `json:"feesFrost"` // of transactions, estimated
 	Total       ledger.Amount `json:"totalFrost"`
-	Text        string        `json:"text"` // Total in WAL, for people
+	Deposit     ledger.Amount `json:"depositFrost"` // besides Total; comes back when the record goes
+	Text        string        `json:"text"`         // Total in WAL, for people
 	End         time.Time     `json:"endTime"`
 	EndText     string        `json:"endText"` // EndTime for people
 }

@@ -46,6 +46,11 @@ type Block struct {
 	tree   *merkle.Tree
 }
 
+// Ended implements machine.Ends.
+func (b *Block) Ended(epoch uint32, limit int) ([]machine.Ended, error) {
+	return machine.ListEnded(b.values, epoch, limit)
+}
+
 // Get implements ledger.Reader.
 func (b *Block) Get(key []byte) ([]byte, error) { return b.values[string(key)], nil }
 
@@ -138,7 +143,7 @@ func (c *Chain) commit(txs [][]byte, after time.Duration) (*machine.Outcome, err
 	}
 	last := c.blocks[len(c.blocks)-1]
 	block := machine.Block{Height: last.Height + 1, Time: last.Time + int64(after), Txs: txs}
-	out, err := machine.State{Tree: last.tree, Values: last, Network: c.network, Committees: c.committees}.Apply(block,
+	out, err := machine.State{Tree: last.tree, Values: last, Ends: last, Network: c.network, Committees: c.committees}.Apply(block,
 		machine.Options{Workers: 1})
 	if err != nil {
 		return nil, err

@@ -68,9 +68,6 @@ func TestUndeclaredAccess(t *testing.T) {
 		ledger.UnbondMonitor{Monitor: monitor.Monitor},
 	} {
 		b := Block{Height: 4, Time: n.time, Txs: [][]byte{n.sign(alice, 2, transferTo(bob), op).Marshal()}}
-		if _, burn := op.(ledger.BurnBlob); burn { // what it declares it needs once the record has expired
-			b.Time += 2 * int64(n.genesis.EpochDuration)
-		}
 		k := planned(t, n, b)
 		k.runs[0].execute()
 		if r := k.runs[0].result; r.Code != ledger.CodeOK {
@@ -150,28 +147,20 @@ func TestSameObjectOfTwoBlobs(t *testing.T) {
 	}
 }
 
-// TestParallelAroundSweeps has transactions that need everything between many that do not.
-func TestParallelAroundSweeps(t *testing.T) {
+// TestParallelAroundBonds has transactions that need everything between many that do not.
+func TestParallelAroundBonds(t *testing.T) {
 	var wallets []wallet
 	for i := range 40 {
 		wallets = append(wallets, newWallet(fmt.Sprint(i)))
 	}
-	n := funded(t, ledger.WAL, wallets...)
-	var objects []ledger.ObjectID
+	n := funded(t, 200*ledger.WAL, wallets...)
 	var txs [][]byte
-	for _, w := range wallets {
-		txs = append(txs, n.sign(w, 0, ledger.BuyStorage{Bytes: 1, Start: 1, End: 2}).Marshal())
-		objects = append(objects, ledger.NewObjectID(w.address, 0, 0))
-	}
-	n.commit(t, Options{}, txs...)
-	n.time += int64(n.genesis.EpochDuration)
-	txs = nil
 	for i, w := range wallets {
-		txs = append(txs, n.sign(w, 1, transferTo(wallets[(i+1)%40])).Marshal(),
-			n.sign(w, 2, ledger.Sweep{Objects: []ledger.ObjectID{objects[(i+7)%40]}}).Marshal())
+		txs = append(txs, n.sign(w, 0, transferTo(wallets[(i+1)%40])).Marshal(),
+			n.sign(w, 1, ledger.SignBond(newWallet(fmt.Sprint("monitor ", i)).key, n.Network, w.address, ledger.MinBond)).Marshal())
 	}
 	for _, workers := range []int{1, 2, 8} {
-		out, err := n.Apply(Block{Height: 2, Time: n.time, Txs: txs}, Options{Workers: workers, eager: workers > 1})
+		out, err := n.Apply(Block{Height: 1, Time: n.time, Txs: txs}, Options{Workers: workers, eager: workers > 1})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -4,14 +4,8 @@ import "walrus/ledger"
 
 // pay takes amount from the sender's balance.
 func (x *run) pay(amount ledger.Amount) *ledger.OpError {
-	a := x.account(x.sender)
-	if a.Balance < amount {
-		return refuse(ledger.CodeBalance, "it costs %v, and the sender has %v left: add %v to the account", amount,
-			a.Balance, amount-a.Balance)
-	}
-	a.Balance -= amount
-	x.setAccount(x.sender, a)
-	return nil
+	_, refused := lodge(x, amount, 0, 0)
+	return refused
 }
 
 // checkRecipient refuses the zero address: nobody has its key, and it marks records without an owner.

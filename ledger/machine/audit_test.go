@@ -85,6 +85,10 @@ func (c *census) object(key string, value []byte) error {
 		if s.Start >= s.End || s.Bytes == 0 || s.Owner == (ledger.Address{}) {
 			return fmt.Errorf("storage %+v", s)
 		}
+		c.wal += s.Deposit
+		if s.Deposit != c.params.StorageDeposit() {
+			return fmt.Errorf("storage %+v: deposit", s)
+		}
 		n := c.counts[s.Owner]
 		c.counts[s.Owner] = [2]uint32{n[0] + 1, n[1]}
 		return c.room(s.Start, s.End, s.Bytes)
@@ -103,7 +107,10 @@ func (c *census) object(key string, value []byte) error {
 			b.Certified != 0 && b.Certified < b.Registered || b.Shared && (b.Deletable || owned) || !b.Shared && b.Funds > 0 {
 			return fmt.Errorf("blob %+v", b)
 		}
-		c.wal += b.Funds
+		c.wal += b.Funds + b.Deposit
+		if b.Deposit != c.params.BlobDeposit(b.Attributes) {
+			return fmt.Errorf("blob %+v: deposit", b)
+		}
 		if owned {
 			n := c.counts[b.Owner]
 			c.counts[b.Owner] = [2]uint32{n[0], n[1] + 1}

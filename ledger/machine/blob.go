@@ -45,9 +45,3 @@ func (x *run) blobEvent(kind ledger.EventKind, id ledger.ObjectID, b *ledger.Blo
 		Deletable: b.Deletable, End: b.End,
 	}
 }
-
-// removeExpired removes the record of an expired blob.
-func (x *run) removeExpired(id ledger.ObjectID, b *ledger.Blob) {
-	x.dropBlob(id)
-	x.changeInfo(b, func(*ledger.BlobInfo) {}) // trims
-}

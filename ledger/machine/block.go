@@ -87,6 +87,11 @@ func (k *block) earn() error {
 			return err
 		}
 	}
+	return k.addRewards(sum)
+}
+
+// addRewards adds to the current epoch's pot.
+func (k *block) addRewards(sum ledger.Amount) error {
 	if sum == 0 {
 		return nil
 	}
@@ -94,6 +99,7 @@ func (k *block) earn() error {
 	if err := k.pots.load(k.epoch.Epoch, s); err != nil {
 		return err
 	}
+	var err error
 	v := s.value
 	if v.Rewards, err = v.Rewards.Add(sum); err != nil {
 		return err

@@ -45,7 +45,7 @@ func FuzzApply(f *testing.F) {
 		{ledger.RefuteBlob{BlobID: blob, Certificate: n.refutation(f, blob, 0, 1).Marshal()},
 			ledger.CertifyBlob{Object: permanent, Certificate: cert}},
 		{ledger.SetAttributes{Object: deletable, Set: []ledger.Attribute{{Key: "k", Value: "v"}}},
-			ledger.Sweep{Objects: []ledger.ObjectID{storage}}},
+			ledger.BurnBlob{Object: deletable}},
 	} {
 		f.Add(n.sign(alice, 1, ops...).Marshal(), int64(0))
 		f.Add(n.sign(alice, 1, ops...).Marshal(), 3*int64(n.genesis.EpochDuration))
@@ -56,7 +56,7 @@ func FuzzApply(f *testing.F) {
 		for key, value := range n.values {
 			m.values[key] = value
 		}
-		m.Values = m.values
+		m.Values, m.Ends = m.values, m.values
 		m.time += max(0, min(later, 100*int64(n.genesis.EpochDuration)))
 		want := ledger.CodeFormat
 		if tx, err := ledger.UnmarshalTx(raw); err == nil { // make its envelope good

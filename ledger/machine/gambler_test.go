@@ -230,7 +230,7 @@ func (g *gambler) anyOp(t *testing.T, w wallet, tx *ledger.Tx) ledger.Op {
 	case 33:
 		return g.unbond(w)
 	default:
-		return g.sweep()
+		return g.unbond(w)
 	}
 }
 
@@ -246,24 +246,6 @@ func (g *gambler) attributes(w wallet, tx *ledger.Tx) ledger.Op {
 				op.Remove = append(op.Remove, fmt.Sprintf("key %02d %d", key, g.IntN(6)))
 			}
 		}
-	}
-	return op
-}
-
-// sweep is mostly of what has expired.
-func (g *gambler) sweep() ledger.Op {
-	var op ledger.Sweep
-	for _, id := range slices.Concat(g.storages, g.blobs) {
-		expired := g.m.storages[id].End <= g.m.now && g.m.blobs[id].End <= g.m.now
-		if expired && g.IntN(2) == 0 || g.IntN(2000) == 0 {
-			op.Objects = append(op.Objects, id)
-		}
-	}
-	slices.SortFunc(op.Objects, compareIDs)
-	op.Objects = slices.Compact(op.Objects)
-	op.Objects = op.Objects[:min(len(op.Objects), ledger.MaxSweep)]
-	if len(op.Objects) == 0 {
-		op.Objects = []ledger.ObjectID{{1}}
 	}
 	return op
 }

@@ -84,6 +84,7 @@ func newNetwork(t testing.TB, adjust func(g *ledger.Genesis)) *network {
 	if err != nil {
 		t.Fatal(err)
 	}
+	g.DepositPerByte = 0 // tests of deposits switch them on
 	if adjust != nil {
 		adjust(g)
 	}
@@ -97,7 +98,7 @@ func newNetwork(t testing.TB, adjust func(g *ledger.Genesis)) *network {
 	}
 	n := &network{genesis: g, keys: keys, values: memory{}, time: g.Time.UnixNano()}
 	n.values.apply(changes)
-	n.State = State{Tree: tree, Values: n.values, Network: g.NetworkID(), Committees: committees}
+	n.State = State{Tree: tree, Values: n.values, Ends: n.values, Network: g.NetworkID(), Committees: committees}
 	return n
 }
 
@@ -204,3 +205,6 @@ func testBlob(name string, size uint64) (root [32]byte, id shards.BlobID) {
 	copy(root[:], name)
 	return root, shards.DeriveBlobID(size, root)
 }
+
+// Ended implements Ends.
+func (m memory) Ended(epoch uint32, limit int) ([]Ended, error) { return ListEnded(m, epoch, limit) }

@@ -5,10 +5,11 @@
 // A block is applied in steps:
 //
 //  1. Settle the epochs that have ended by its time.
-//  2. Decode the transactions and verify their signatures, in parallel.
-//  3. Let each transaction declare the records it may touch, from its operations and the state before the block.
-//  4. Verify certificates, in parallel.
-//  5. Run transactions that share no record in parallel, the others in the block's order.
+//  2. Remove what has ended, a bounded number.
+//  3. Decode the transactions and verify their signatures, in parallel.
+//  4. Let each transaction declare the records it may touch, from its operations and the state before the block.
+//  5. Verify certificates, in parallel.
+//  6. Run transactions that share no record in parallel, the others in the block's order.
 //
 // Each kind of operation has a file, op….go, with its declare and apply, and a row in rules.
 package machine
@@ -29,6 +30,7 @@ type Change = merkle.Change
 type State struct {
 	Tree       *merkle.Tree
 	Values     ledger.Reader // the same pairs as in Tree; safe for concurrent use
+	Ends       Ends          // of the same state; safe for concurrent use
 	Network    certs.NetworkID
 	Committees certs.Committees
 }
@@ -62,7 +64,7 @@ func (o Options) workers() int {
 // Outcome holds the effects of a block on a state.
 type Outcome struct {
 	Results []ledger.Result // of each transaction, in order
-	Events  []ledger.Event  // of the block itself: epochs that began and what the ended ones paid
+	Events  []ledger.Event  // of the block itself: epochs that began, what the ended ones paid, objects that ended
 	Changes []Change        // ascending by key, each key once
 	Tree    *merkle.Tree    // with the changes
 }
@@ -92,6 +94,9 @@ func (s State) run(b Block, o Options) (*block, error) {
 	}
 	k.strict = o.strict
 	if err := k.settleEpochs(b.Time); err != nil {
+		return nil, err
+	}
+	if err := k.removeEnded(s.Ends); err != nil {
 		return nil, err
 	}
 	committee, err := s.Committees.At(k.epoch.Epoch)

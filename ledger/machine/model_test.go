@@ -90,6 +90,7 @@ func (m *model) begin(time int64) {
 		m.returnBonds()
 		m.settle()
 	}
+	m.removeEnded()
 }
 
 // settle forgets since when blobs are certified that are no more.
@@ -144,7 +145,7 @@ func (m *model) apply(tx *ledger.Tx, size int, signed bool) (code ledger.Code, o
 		m.events++
 		m.settle()
 	}
-	return ledger.CodeOK, -1, tx.Fee, before - m.accounts[who].Balance
+	return ledger.CodeOK, -1, tx.Fee, before - min(before, m.accounts[who].Balance)
 }
 
 func (m *model) toPot(epoch uint32, rewards ledger.Amount, sold uint64) {
@@ -155,13 +156,7 @@ func (m *model) toPot(epoch uint32, rewards ledger.Amount, sold uint64) {
 }
 
 func (m *model) pay(who ledger.Address, amount ledger.Amount) bool {
-	a := m.accounts[who]
-	if a.Balance < amount {
-		return false
-	}
-	a.Balance -= amount
-	m.accounts[who] = a
-	return true
+	return m.exchange(who, amount, 0, 0)
 }
 
 func units(bytes uint64) ledger.Amount { return ledger.Amount((bytes + 1<<20 - 1) >> 20) }
@@ -227,6 +222,9 @@ func (m *model) do(who ledger.Address, made ledger.ObjectID, tx *ledger.Tx, op l
 		a := m.accounts[op.To]
 		a.Balance += op.Amount
 		m.accounts[op.To] = a
+		if op.Amount > 0 && a.Balance < m.least() {
+			return ledger.CodeLimit
+		}
 	case ledger.BuyStorage:
 		if op.Bytes == 0 {
 			return ledger.CodeSize
@@ -238,10 +236,11 @@ func (m *model) do(who ledger.Address, made ledger.ObjectID, tx *ledger.Tx, op l
 		if code != ledger.CodeOK {
 			return code
 		}
-		if !m.pay(who, price) {
+		if !m.exchange(who, price, 0, m.storageDeposit()) {
 			return ledger.CodeBalance
 		}
-		m.storages[made] = ledger.Storage{Owner: who, Start: op.Start, End: op.End, Bytes: op.Bytes}
+		m.storages[made] = ledger.Storage{Owner: who, Start: op.Start, End: op.End, Bytes: op.Bytes,
+			Deposit: m.storageDeposit()}
 	case ledger.SplitStorage, ledger.MergeStorage:
 		return m.doStorage(who, made, op)
 	case ledger.OfferStorage, ledger.OfferBlob, ledger.AcceptOffer, ledger.WithdrawOffer:
@@ -252,8 +251,6 @@ func (m *model) do(who ledger.Address, made ledger.ObjectID, tx *ledger.Tx, op l
 		return m.certify(op)
 	case ledger.ExtendBlob:
 		return m.extend(who, op)
-	case ledger.Sweep:
-		return m.doSweep(op)
 	case ledger.DisproveBlob, ledger.RefuteBlob:
 		return m.mark(tx, op)
 	case ledger.BondMonitor:

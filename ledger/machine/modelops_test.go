@@ -18,7 +18,7 @@ func (m *model) doStorage(who ledger.Address, made ledger.ObjectID, op ledger.Op
 		}
 		a, b := s, s
 		if op.Epoch > 0 {
-			if op.Epoch <= s.Start || op.Epoch >= s.End {
+			if op.Epoch <= s.Start || op.Epoch <= m.now || op.Epoch >= s.End {
 				return ledger.CodeEpoch
 			}
 			a.End, b.Start = op.Epoch, op.Epoch
@@ -27,6 +27,9 @@ func (m *model) doStorage(who ledger.Address, made ledger.ObjectID, op ledger.Op
 				return ledger.CodeSize
 			}
 			a.Bytes, b.Bytes = s.Bytes-op.Bytes, op.Bytes
+		}
+		if b.Deposit = m.storageDeposit(); !m.exchange(who, 0, 0, b.Deposit) {
+			return ledger.CodeBalance
 		}
 		m.storages[op.Storage], m.storages[made] = a, b
 	case ledger.MergeStorage:
@@ -52,6 +55,7 @@ func (m *model) doStorage(who ledger.Address, made ledger.ObjectID, op ledger.Op
 		}
 		m.storages[op.A] = a
 		delete(m.storages, op.B)
+		m.exchange(who, 0, b.Deposit, 0)
 	}
 	return ledger.CodeOK
 }
@@ -79,14 +83,15 @@ func (m *model) register(who ledger.Address, made ledger.ObjectID, op ledger.Reg
 		return ledger.CodeSize
 	}
 	price := m.params.WritePrice * units(encoded)
-	if !m.pay(who, price) {
+	deposit := m.blobDeposit(op.Attributes)
+	if !m.exchange(who, price, s.Deposit, deposit) {
 		return ledger.CodeBalance
 	}
 	m.toPot(m.now, price, 0)
 	delete(m.storages, op.Storage)
 	m.blobs[made] = ledger.Blob{
 		Owner: who, BlobID: op.BlobID, Size: op.Size, Root: op.Root, Deletable: op.Deletable, Registered: m.now,
-		Start: s.Start, End: s.End, Bytes: s.Bytes, Attributes: op.Attributes,
+		Start: s.Start, End: s.End, Bytes: s.Bytes, Deposit: deposit, Attributes: op.Attributes,
 	}
 	return ledger.CodeOK
 }
@@ -143,6 +148,7 @@ func (m *model) extend(who ledger.Address, op ledger.ExtendBlob) ledger.Code {
 			return ledger.CodeSize
 		}
 		delete(m.storages, op.Storage)
+		m.exchange(who, 0, s.Deposit, 0)
 		b.End = s.End
 		m.blobs[op.Object] = b
 		return ledger.CodeOK
@@ -182,7 +188,9 @@ func (m *model) doBlob(who ledger.Address, made ledger.ObjectID, op ledger.Op) l
 			return ledger.CodeState
 		}
 		delete(m.blobs, op.Object)
-		m.storages[made] = ledger.Storage{Owner: who, Start: m.now, End: b.End, Bytes: b.Bytes}
+		m.storages[made] = ledger.Storage{Owner: who, Start: m.now, End: b.End, Bytes: b.Bytes,
+			Deposit: m.storageDeposit()}
+		m.exchange(who, 0, b.Deposit, m.storageDeposit())
 	case ledger.ShareBlob:
 		b, code := m.myBlob(who, op.Object)
 		if code != ledger.CodeOK {
@@ -216,19 +224,12 @@ func (m *model) doBlob(who ledger.Address, made ledger.ObjectID, op ledger.Op) l
 		b.Funds += op.Amount
 		m.blobs[op.Object] = b
 	case ledger.BurnBlob:
-		b, ok := m.blobs[op.Object]
-		if !ok {
-			return ledger.CodeNotFound
+		b, code := m.myBlob(who, op.Object)
+		if code != ledger.CodeOK {
+			return code
 		}
-		if b.Owner != who {
-			return ledger.CodeNotOwner
-		}
-		delete(m.offers, op.Object)
 		b.Owner = ledger.Address{}
 		m.blobs[op.Object] = b
-		if m.now >= b.End {
-			delete(m.blobs, op.Object)
-		}
 	case ledger.SetAttributes:
 		return m.attributes(who, op)
 	}
@@ -262,30 +263,11 @@ func (m *model) attributes(who ledger.Address, op ledger.SetAttributes) ledger.C
 	if len(all) > ledger.MaxAttributes || size > ledger.MaxAttributesSize {
 		return ledger.CodeLimit
 	}
+	deposit := m.blobDeposit(b.Attributes)
+	if !m.exchange(who, 0, b.Deposit, deposit) {
+		return ledger.CodeBalance
+	}
+	b.Deposit = deposit
 	m.blobs[op.Object] = b
-	return ledger.CodeOK
-}
-
-func (m *model) doSweep(op ledger.Sweep) ledger.Code {
-	swept, events := false, -1
-	for _, id := range op.Objects {
-		s, isStorage := m.storages[id]
-		b, isBlob := m.blobs[id]
-		if isStorage && s.End > m.now || isBlob && b.End > m.now {
-			return ledger.CodeState
-		}
-		if isStorage || isBlob {
-			swept, events = true, events+1
-		}
-		delete(m.storages, id)
-		delete(m.blobs, id)
-		if b.Funds > 0 {
-			m.toPot(m.now, b.Funds, 0)
-		}
-	}
-	if !swept {
-		return ledger.CodeNotFound
-	}
-	m.events += events // one is counted for each operation
 	return ledger.CodeOK
 }

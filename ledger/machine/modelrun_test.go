@@ -109,6 +109,7 @@ func newGambler(t testing.TB, seed uint64) *gambler {
 		gen.Capacity = 150 << 20
 		gen.StoragePrice = 50_003
 		gen.WritePrice = 7_001
+		gen.DepositPerByte = ledger.Amount(seed % 2 * 20_003)
 		gen.Treasury = g.wallets[0].address
 		for i := range gen.Members { // what is spent comes back to some
 			gen.Members[i].Reward = g.wallets[i].address
@@ -182,7 +183,7 @@ func (g *gambler) playBlock(t *testing.T) {
 func (g *gambler) playSingly(t *testing.T, b Block, want *Outcome) {
 	t.Helper()
 	s, values := g.n.State, maps.Clone(g.n.values)
-	s.Values = values
+	s.Values, s.Ends = values, values
 	for i := range max(1, len(b.Txs)) {
 		one := Block{Height: b.Height, Time: b.Time, Txs: b.Txs[i:min(i+1, len(b.Txs))]}
 		out, err := s.Apply(one, Options{Workers: 1, Certificates: g.vouched})

@@ -27,8 +27,6 @@ func (m *model) work(tx *ledger.Tx, size int) ledger.Amount {
 			units += record + info
 		case ledger.CertifyBlob:
 			units += record + info + certificate + len(op.Certificate)/2/2
-		case ledger.Sweep:
-			units += len(op.Objects) * (2*key + record + info)
 		case ledger.DisproveBlob:
 			units += 30 + key + info
 		case ledger.RefuteBlob:

@@ -18,12 +18,14 @@ func applyBuyStorage(x *run, op ledger.BuyStorage) *ledger.OpError {
 	if refused != nil {
 		return refused
 	}
-	if refused := x.pay(cost); refused != nil {
+	deposit := x.block.params.StorageDeposit()
+	change, refused := lodge(x, cost, 0, deposit)
+	if refused != nil {
 		return refused
 	}
 	id := x.object()
-	x.setStorage(id, ledger.Storage{Owner: x.sender, Start: op.Start, End: op.End, Bytes: op.Bytes})
+	x.setStorage(id, ledger.Storage{Owner: x.sender, Start: op.Start, End: op.End, Bytes: op.Bytes, Deposit: deposit})
 	x.event(ledger.Event{Kind: ledger.EventStorageBought, From: x.sender, Amount: cost, Object: id,
-		Bytes: op.Bytes, End: op.End})
+		Bytes: op.Bytes, End: op.End, Deposit: change})
 	return x.count(x.sender, 1, 0)
 }

@@ -27,9 +27,9 @@ func applyExtendBlob(x *run, op ledger.ExtendBlob) *ledger.OpError {
 		return refused
 	}
 	old := b
-	var cost ledger.Amount
+	var cost, back ledger.Amount
 	if op.Storage != (ledger.ObjectID{}) {
-		refused = extendByStorage(x, op, &b)
+		back, refused = extendByStorage(x, op, &b)
 	} else {
 		cost, refused = extendByPurchase(x, op, &b)
 	}
@@ -42,7 +42,7 @@ func applyExtendBlob(x *run, op ledger.ExtendBlob) *ledger.OpError {
 	})
 	x.setBlob(op.Object, b)
 	e := x.blobEvent(ledger.EventExtended, op.Object, &b)
-	e.Amount, e.Other = cost, op.Storage
+	e.Amount, e.Other, e.Deposit = cost, op.Storage, -int64(back)
 	x.event(e)
 	return nil
 }
@@ -75,23 +75,25 @@ func extendByPurchase(x *run, op ledger.ExtendBlob, b *ledger.Blob) (ledger.Amou
 	return cost, nil
 }
 
-func extendByStorage(x *run, op ledger.ExtendBlob, b *ledger.Blob) *ledger.OpError {
+// extendByStorage returns the deposit of the storage resource, which goes back to the sender.
+func extendByStorage(x *run, op ledger.ExtendBlob, b *ledger.Blob) (ledger.Amount, *ledger.OpError) {
 	if op.Epochs != 0 || op.FromFunds {
-		return refuse(ledger.CodeFormat, "it names a storage resource as well as epochs or funds: choose one way to extend")
+		return 0, refuse(ledger.CodeFormat, "it names a storage resource as well as epochs or funds: choose one way to extend")
 	}
 	s, refused := x.ownStorage(op.Storage)
 	switch {
 	case refused != nil:
-		return refused
+		return 0, refused
 	case s.Start > b.End:
-		return refuse(ledger.CodeEpoch, "storage resource %s begins in epoch %d, after the record's end at the start of epoch %d", op.Storage, s.Start, b.End)
+		return 0, refuse(ledger.CodeEpoch, "storage resource %s begins in epoch %d, after the record's end at the start of epoch %d", op.Storage, s.Start, b.End)
 	case s.End <= b.End:
-		return refuse(ledger.CodeEpoch, "storage resource %s ends at the start of epoch %d, no later than the record's end at the start of epoch %d", op.Storage, s.End, b.End)
+		return 0, refuse(ledger.CodeEpoch, "storage resource %s ends at the start of epoch %d, no later than the record's end at the start of epoch %d", op.Storage, s.End, b.End)
 	case s.Bytes < b.Bytes:
-		return refuse(ledger.CodeSize, "storage resource %s has %d bytes, and the record needs %d",
+		return 0, refuse(ledger.CodeSize, "storage resource %s has %d bytes, and the record needs %d",
 			op.Storage, s.Bytes, b.Bytes)
 	}
 	b.End = s.End
 	x.dropStorage(op.Storage)
-	return x.count(x.sender, -1, 0)
+	refund(x, x.sender, s.Deposit)
+	return s.Deposit, x.count(x.sender, -1, 0)
 }

@@ -32,7 +32,8 @@ func applyMergeStorage(x *run, op ledger.MergeStorage) *ledger.OpError {
 	}
 	x.setStorage(op.A, a)
 	x.dropStorage(op.B)
+	refund(x, x.sender, b.Deposit)
 	x.event(ledger.Event{Kind: ledger.EventStorageMerged, From: x.sender, Object: op.A, Other: op.B,
-		Bytes: a.Bytes, End: a.End})
+		Bytes: a.Bytes, End: a.End, Deposit: -int64(b.Deposit)})
 	return x.count(x.sender, -1, 0)
 }

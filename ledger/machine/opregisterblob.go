@@ -45,7 +45,9 @@ func applyRegisterBlob(x *run, op ledger.RegisterBlob) *ledger.OpError {
 	if err != nil {
 		return refuse(ledger.CodeOverflow, "price of writing %d bytes: %v", encoded, err)
 	}
-	if refused := x.pay(cost); refused != nil {
+	b.Deposit = x.block.params.BlobDeposit(b.Attributes)
+	change, refused := lodge(x, cost, s.Deposit, b.Deposit)
+	if refused != nil {
 		return refused
 	}
 	if refused := x.earn(cost); refused != nil {
@@ -56,7 +58,7 @@ func applyRegisterBlob(x *run, op ledger.RegisterBlob) *ledger.OpError {
 	x.setBlob(id, b)
 	x.changeInfo(&b, func(i *ledger.BlobInfo) { addRecord(i, &b) })
 	e := x.blobEvent(ledger.EventRegistered, id, &b)
-	e.Other, e.Amount = op.Storage, cost
+	e.Other, e.Amount, e.Deposit = op.Storage, cost, change
 	x.event(e)
 	return x.count(x.sender, -1, 1)
 }

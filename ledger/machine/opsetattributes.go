@@ -12,7 +12,15 @@ func applySetAttributes(x *run, op ledger.SetAttributes) *ledger.OpError {
 	if b.Attributes, refused = mergeAttributes(b.Attributes, op.Set, op.Remove); refused != nil {
 		return refused
 	}
+	deposit := x.block.params.BlobDeposit(b.Attributes)
+	change, refused := lodge(x, 0, b.Deposit, deposit)
+	if refused != nil {
+		return refused
+	}
+	b.Deposit = deposit
 	x.setBlob(op.Object, b)
-	x.event(x.blobEvent(ledger.EventAttributes, op.Object, &b))
+	e := x.blobEvent(ledger.EventAttributes, op.Object, &b)
+	e.Deposit = change
+	x.event(e)
 	return nil
 }

@@ -17,6 +17,9 @@ func applyTransfer(x *run, op ledger.Transfer) *ledger.OpError {
 	if err != nil {
 		return refuse(ledger.CodeOverflow, "balance of %s: %v", op.To, err)
 	}
+	if refused := checkKeeps(x, op.To, sum); refused != nil && op.Amount > 0 {
+		return refused
+	}
 	to.Balance = sum
 	x.setAccount(op.To, to)
 	x.event(ledger.Event{Kind: ledger.EventTransferred, From: x.sender, To: op.To, Amount: op.Amount})

@@ -37,7 +37,6 @@ var rules = byKind(
 	ruleOf(declareOfferBlob, applyOfferBlob),
 	ruleOf(declareBurnBlob, applyBurnBlob),
 	ruleOf(declareSetAttributes, applySetAttributes),
-	ruleOf(declareSweep, applySweep),
 	ruleOf(declareDisproveBlob, applyDisproveBlob),
 	ruleOf(declareRefuteBlob, applyRefuteBlob),
 	ruleOf(declareBondMonitor, applyBondMonitor),

@@ -124,9 +124,7 @@ func (x *run) execute() {
 		}
 	}
 	x.undo = nil
-	if after := x.account(x.sender).Balance; after < before {
-		x.result.Spent = before - after
-	}
+	x.result.Spent = before - min(before, x.account(x.sender).Balance)
 }
 
 // stopped returns the reason why the transaction must not go on, even if its operation succeeded.

@@ -63,6 +63,7 @@ func (s *scene) genesis(t *testing.T, a args) string {
 		g.StoragePrice = a.amount("storagePrice", g.StoragePrice)
 		g.WritePrice = a.amount("writePrice", g.WritePrice)
 		g.BurnBasis = a.epoch("burn", g.BurnBasis)
+		g.DepositPerByte = a.amount("deposit", g.DepositPerByte)
 		s.wallet("treasury")
 		g.Treasury = s.wallet("treasury").address
 		for i := range g.Members {
@@ -209,6 +210,7 @@ func (s *scene) describe(e ledger.Event) string {
 	add("epoch", e.Epoch, true)
 	add("end", e.End, e.End != 0)
 	add("monitor", e.Monitor, e.Monitor != ledger.PeerKey{})
+	add("deposit", e.Deposit, e.Deposit != 0)
 	add("certificate", fmt.Sprintf("%d bytes", len(e.Certificate)), len(e.Certificate) > 0)
 	return string(b)
 }

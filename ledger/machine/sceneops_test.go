@@ -82,13 +82,6 @@ func (o *opArgs) op(t *testing.T) ledger.Op {
 		return o.bond()
 	case "unbondMonitor":
 		return ledger.UnbondMonitor{Monitor: o.scene.monitor(o.at(1))}
-	case "sweep":
-		var op ledger.Sweep
-		for i := 1; i < len(o.words); i++ {
-			op.Objects = append(op.Objects, o.objectAt(i))
-		}
-		slices.SortFunc(op.Objects, func(a, b ledger.ObjectID) int { return bytes.Compare(a[:], b[:]) })
-		return op
 	}
 	t.Fatalf("there is no operation %q", kind)
 	return nil

@@ -50,7 +50,7 @@ func TestTraces(t *testing.T) {
 	for _, op := range []string{
 		"transfer", "buyStorage", "splitStorage", "mergeStorage", "offerStorage", "registerBlob",
 		"certifyBlob", "extendBlob",
-		"deleteBlob", "shareBlob", "fundBlob", "offerBlob", "burnBlob", "setAttributes", "sweep",
+		"deleteBlob", "shareBlob", "fundBlob", "offerBlob", "burnBlob", "setAttributes",
 		"disproveBlob", "refuteBlob", "bondMonitor", "unbondMonitor", "acceptOffer", "withdrawOffer",
 	} {
 		for _, code := range []ledger.Code{ledger.CodeOK, ledger.CodeNotFound} {

@@ -34,13 +34,16 @@ type Chain interface {
 	Used(ctx context.Context, a ledger.Address, nonce uint64) (ledger.Receipt, error)
 }
 
-// Cost returns the WAL that ops take from their sender, as far as the operations tell. It leaves out the fee, and
-// ExtendBlob, whose price depends on the blob's record. Errors wrap ledger.ErrOverflow.
+// Cost returns the WAL that ops take from their sender, deposits included, as far as the operations tell. It
+// leaves out the fee, and ExtendBlob, whose price depends on the blob's record. Errors wrap ledger.ErrOverflow.
 func Cost(p *ledger.Params, ops []ledger.Op) (ledger.Amount, error) {
 	var sum ledger.Amount
 	for _, op := range ops {
 		cost, err := ledger.OpCost(p, op)
 		if err != nil {
+			return 0, err
+		}
+		if cost, err = cost.Add(ledger.OpDeposit(p, op)); err != nil {
 			return 0, err
 		}
 		if sum, err = sum.Add(cost); err != nil {

@@ -116,7 +116,11 @@ func (p *Payer) draft(b *batch, head *Head, nonce uint64, newest bool) (f *fligh
 			continue
 		}
 		sum := add(need, cost)
-		switch total := add(sum, head.Params.MinFee(size+bytes, append(tx.Ops, ops...))); {
+		total := add(sum, head.Params.MinFee(size+bytes, append(tx.Ops, ops...)))
+		if sum > 0 { // then the account keeps its least balance; fees alone may take it
+			total = add(total, head.Params.LeastBalance())
+		}
+		switch {
 		case first+len(ops) > ledger.MaxOps || size+bytes > ledger.MaxTxSize ||
 			first > 0 && head.Params.Work(size+bytes, append(tx.Ops, ops...)) > ledger.MaxBlockWork/4:
 			later = append(later, o)
@@ -214,7 +218,8 @@ func (f *flight) partOf(op int) int {
 	return 0
 }
 
-// receipt returns the i-th order's part of the transaction's receipt. The parts add up to the whole.
+// receipt returns the i-th order's part of the transaction's receipt. The parts add up to the whole, unless more
+// deposits came back to a part than it spent.
 func (f *flight) receipt(r *ledger.Receipt, i int) ledger.Receipt {
 	if len(f.parts) == 1 {
 		return *r
@@ -222,6 +227,7 @@ func (f *flight) receipt(r *ledger.Receipt, i int) ledger.Receipt {
 	own, part := *r, f.parts[i]
 	own.Fee = f.fee(r.Fee, i)
 	own.Spent, own.Events = own.Fee, nil
+	spent := int64(own.Fee)
 	if r.Op >= 0 {
 		own.Op = r.Op - part.first // outside of the part's range if another order's operation failed
 	}
@@ -231,8 +237,10 @@ func (f *flight) receipt(r *ledger.Receipt, i int) ledger.Receipt {
 	}
 	starts = append(starts, len(r.Events))
 	for op := part.first; op < part.first+part.ops; op++ {
-		own.Spent += f.spent(f.tx.Ops[op], &r.Events[starts[op]])
+		e := &r.Events[starts[op]]
+		spent += int64(f.spent(f.tx.Ops[op], e)) + e.Deposit
 	}
+	own.Spent = ledger.Amount(max(0, spent))
 	own.Events = r.Events[starts[part.first]:starts[part.first+part.ops]]
 	return own
 }

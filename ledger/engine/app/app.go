@@ -260,5 +260,5 @@ func (a *App) Changed() <-chan struct{} {
 
 // state returns what the machine needs to run a block on v.
 func (a *App) state(v *View) machine.State {
-	return machine.State{Tree: v.tree, Values: v, Network: a.network, Committees: a.committees}
+	return machine.State{Tree: v.tree, Values: v, Ends: v, Network: a.network, Committees: a.committees}
 }

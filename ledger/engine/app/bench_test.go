@@ -24,7 +24,7 @@ func BenchmarkBlock(b *testing.B) {
 						var txs [][]byte
 						for i := range size {
 							from := i % len(wallets())
-							to := ledger.Transfer{Amount: 1}
+							to := ledger.Transfer{Amount: 4_140_000}
 							to.To[0], to.To[1], to.To[2] = 1, byte(c.rand.IntN(256)), byte(c.rand.IntN(4))
 							txs = append(txs, c.sign(wallets()[from], nonces[from], to))
 							nonces[from]++

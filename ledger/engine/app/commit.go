@@ -139,8 +139,8 @@ func (a *App) writeState(batch *badgerdb.Batch, b *block) error {
 	return nil
 }
 
-// writePair writes the new value of a key of the state, nil to remove it, and updates the indexes of objects by owner
-// and of offers by receiver.
+// writePair writes the new value of a key of the state, nil to remove it, and updates the indexes: of objects by owner,
+// of offers by receiver, and of what ends.
 func (d *disk) writePair(batch *badgerdb.Batch, key, old, value []byte) error {
 	if value == nil {
 		batch.Delete(d.space, stateKey(key))
@@ -152,43 +152,51 @@ func (d *disk) writePair(batch *badgerdb.Batch, key, old, value []byte) error {
 		return err
 	}
 	after, err := listed(key, value)
-	if err != nil || bytes.Equal(before, after) {
+	if err != nil {
 		return err
 	}
-	if before != nil {
-		batch.Delete(d.space, before)
-	}
-	if after != nil {
-		batch.Set(d.space, after, key[:1])
+	for i := range before {
+		if before[i] != nil && !bytes.Equal(before[i], after[i]) {
+			batch.Delete(d.space, before[i])
+		}
+		if after[i] != nil && !bytes.Equal(before[i], after[i]) {
+			batch.Set(d.space, after[i], key[:1])
+		}
 	}
 	return nil
 }
 
-// listed returns the key of the index that lists a record of the state: an object under its owner, an offer under its
-// receiver. Nil if no index does.
-func listed(key, value []byte) ([]byte, error) {
+// listed returns the keys of the indexes that list a record of the state: an object under its owner or an offer under
+// its receiver, and an object under its end. Nil where no index does.
+func listed(key, value []byte) (keys [2][]byte, err error) {
 	var list byte
 	var a ledger.Address
-	var err error
+	end := uint32(0)
 	switch {
 	case value == nil:
 	case key[0] == letterStorage:
 		var s ledger.Storage
 		s, err = ledger.UnmarshalStorage(value)
-		list, a = listObjects, s.Owner
+		list, a, end = listObjects, s.Owner, s.End
 	case key[0] == letterBlob:
 		var b ledger.Blob
 		b, err = ledger.UnmarshalBlob(value)
-		list, a = listObjects, b.Owner
+		list, a, end = listObjects, b.Owner, b.End
 	case key[0] == letterOffer:
 		var o ledger.Offer
 		o, err = ledger.UnmarshalOffer(value)
 		list, a = listOffers, o.To
 	}
-	if err != nil || a == (ledger.Address{}) {
-		return nil, err
+	if err != nil {
+		return keys, err
 	}
-	return append(listKey(list, a), key[1:]...), nil
+	if a != (ledger.Address{}) {
+		keys[0] = append(listKey(list, a), key[1:]...)
+	}
+	if end > 0 { // no object ends before the first epoch
+		keys[1] = append(endKey(end), key[1:]...)
+	}
+	return keys, nil
 }
 
 // writeLog writes the block's events and receipts.

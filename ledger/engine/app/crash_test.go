@@ -43,7 +43,7 @@ func (c *chain) crowd(t testing.TB) *abci.RequestFinalizeBlock {
 		for range 3 {
 			var ops []ledger.Op
 			for range ledger.MaxOps {
-				to := ledger.Transfer{Amount: 1}
+				to := ledger.Transfer{Amount: 5_000_000}
 				binary.LittleEndian.PutUint64(to.To[:], c.rand.Uint64())
 				to.To[8] = 1
 				ops = append(ops, to)

@@ -21,7 +21,12 @@ func TestProposalsWithoutEffect(t *testing.T) {
 	used := c.sign(rich, 0, pay)
 	run(t, a, c.add(t, used))
 	good := c.sign(rich, 1, pay)
-	drained := c.sign(rich, 1, ledger.Transfer{To: other.address, Amount: 1000*ledger.WAL - 10_000})
+	drained := c.sign(rich, 1, ledger.Transfer{To: other.address, Amount: 1000*ledger.WAL - 5_000_000})
+	dear := func(nonce uint64) []byte {
+		tx := &ledger.Tx{Network: c.state.Network, Nonce: nonce, Expiry: c.height + 5, Fee: 2_000_000, Ops: []ledger.Op{pay}}
+		tx.Sign(rich.key)
+		return tx.Marshal()
+	}
 	late := &ledger.Tx{Network: c.state.Network, Nonce: 1, Expiry: c.height, Fee: 1 << 20, Ops: []ledger.Op{pay}}
 	late.Sign(rich.key)
 	cheap := &ledger.Tx{Network: c.state.Network, Nonce: 1, Expiry: c.height + 5, Ops: []ledger.Op{pay}}
@@ -40,7 +45,7 @@ func TestProposalsWithoutEffect(t *testing.T) {
 		"expired":                         {late.Marshal()},
 		"less than the least fee":         {cheap.Marshal()},
 		"nobody's account":                {ledgerTx(c, stranger, pay)},
-		"cannot pay its fee after others": {drained, c.sign(rich, 2, pay), c.sign(rich, 3, pay), c.sign(rich, 4, pay), c.sign(rich, 5, pay)},
+		"cannot pay its fee after others": {drained, dear(2), dear(3), dear(4)},
 		"a free proof of nothing":         {good, refused.Marshal()},
 		"bytes":                           {good, []byte("x")},
 	} {

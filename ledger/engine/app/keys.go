@@ -21,6 +21,7 @@ import (
 //	s ‖ key                         the state as versions before kept it
 //	o ‖ owner ‖ object ID           kind of the owned object: the letter of its key in the state
 //	f ‖ receiver ‖ object ID        O: the object is offered to the receiver
+//	q ‖ end u32 ‖ object ID         kind of the object that ends: the letter of its key in the state
 //	n ‖ height ‖ 0 u32              the log: time and events of the block
 //	n ‖ height ‖ 1 + index u32      the log: sender and receipt of a transaction
 //	x ‖ transaction ID              height u64 ‖ index u32
@@ -46,6 +47,9 @@ var (
 )
 
 func stateKey(key []byte) []byte { return pathKey(sha256.Sum256(key)) }
+
+// endKey returns the beginning of the keys of all objects that end at the start of an epoch.
+func endKey(end uint32) []byte { return binary.BigEndian.AppendUint32([]byte{'q'}, end) }
 
 func pathKey(path merkle.Hash) []byte { return append([]byte{'p'}, path[:]...) }
 

@@ -13,10 +13,12 @@ func putState(t testing.TB, a *App, pairs []machine.Change) {
 	var b badgerdb.Batch
 	for _, p := range pairs {
 		b.Set(a.space, stateKey(p.Key), record(p.Key, p.Value))
-		list, err := listed(p.Key, p.Value)
+		lists, err := listed(p.Key, p.Value)
 		check(t, err)
-		if list != nil {
-			b.Set(a.space, list, p.Key[:1])
+		for _, list := range lists {
+			if list != nil {
+				b.Set(a.space, list, p.Key[:1])
+			}
 		}
 	}
 	check(t, a.db.Write(&b))

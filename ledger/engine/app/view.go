@@ -3,10 +3,12 @@ package app
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
 
 	"walrus/ledger"
 	"walrus/ledger/engine/badgerdb"
+	"walrus/ledger/machine"
 	"walrus/ledger/merkle"
 )
 
@@ -116,6 +118,25 @@ func (v *View) Offers(to ledger.Address, after ledger.ObjectID, limit int) ([]le
 	var objects []ledger.ObjectID
 	err := v.list(listOffers, to, after, limit, func(id ledger.ObjectID, _ byte) { objects = append(objects, id) })
 	return objects, err
+}
+
+// Ended implements machine.Ends.
+func (v *View) Ended(epoch uint32, limit int) (list []machine.Ended, err error) {
+	last := bytes.Repeat([]byte{255}, len(ledger.ObjectID{})+1)
+	pairs, err := v.snap.Scan(badgerdb.Range{From: endKey(0), To: append(endKey(epoch), last...), Limit: limit})
+	if err != nil {
+		return nil, fmt.Errorf("list the objects that end by epoch %d, at height %d: %w", epoch, v.Height, err)
+	}
+	for _, p := range pairs {
+		e := machine.Ended{Blob: bytes.Equal(p.Value, []byte{letterBlob})}
+		if len(p.Key) != len(endKey(0))+len(e.ID) {
+			return nil, fmt.Errorf("%w: key %x%s", ErrMismatch, p.Key, advice)
+		}
+		e.End = binary.BigEndian.Uint32(p.Key[1:])
+		copy(e.ID[:], p.Key[len(endKey(0)):])
+		list = append(list, e)
+	}
+	return list, nil
 }
 
 // list calls each with up to limit objects of an account's list, and the letter noted there.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -47,11 +46,6 @@ func number(i int) (id [32]byte) {
 func (s *workScene) storage(i int) ledger.ObjectID {
 	id := number(i)
 	s.values[string(ledger.KeyStorage(id))] = ledger.Storage{Owner: s.owner.address, Start: 1, End: 500, Bytes: 1 << 30}.Marshal()
-	return id
-}
-
-func (s *workScene) expired(i int) ledger.ObjectID {
-	id := s.record(i, func(b *ledger.Blob) { b.End = 1 })
 	return id
 }
 
@@ -131,17 +125,9 @@ func BenchmarkWork(b *testing.B) {
 		{"offerBlob", 256, func(s *workScene, i int) ledger.Op {
 			return ledger.OfferBlob{Object: s.record(i, nil), To: to(i), Until: 9}
 		}, 0},
-		{"burnBlob", 256, func(s *workScene, i int) ledger.Op { return ledger.BurnBlob{Object: s.expired(i)} }, 0},
+		{"burnBlob", 256, func(s *workScene, i int) ledger.Op { return ledger.BurnBlob{Object: s.record(i, nil)} }, 0},
 		{"setAttributes", 256, func(s *workScene, i int) ledger.Op {
 			return ledger.SetAttributes{Object: s.record(i, nil), Set: []ledger.Attribute{{Key: "key 00", Value: "y"}}}
-		}, 0},
-		{"sweep 100", 10, func(s *workScene, i int) ledger.Op {
-			var op ledger.Sweep
-			for j := range 100 {
-				op.Objects = append(op.Objects, s.expired(100*i+j))
-			}
-			slices.SortFunc(op.Objects, func(a, b ledger.ObjectID) int { return strings.Compare(string(a[:]), string(b[:])) })
-			return op
 		}, 0},
 		{"unbondMonitor", 256, func(s *workScene, i int) ledger.Op {
 			s.bonds()
