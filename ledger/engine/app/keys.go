@@ -60,14 +60,24 @@ func record(key, value []byte) []byte {
 
 // parseRecord is the inverse of record. It checks that the key belongs to the database's.
 func parseRecord(at, record []byte) (key, value []byte, err error) {
-	if len(record) >= 2 && len(record)-2 >= int(binary.BigEndian.Uint16(record)) {
-		n := 2 + int(binary.BigEndian.Uint16(record))
-		key, value = record[2:n:n], record[n:len(record):len(record)]
-		if bytes.Equal(stateKey(key), at) {
-			return key, value, nil
-		}
+	key, value, ok := cutRecord(record)
+	if !ok || !bytes.Equal(stateKey(key), at) {
+		return nil, nil, errRecordAt(at)
 	}
-	return nil, nil, fmt.Errorf("%w: the record at %x does not have the key that belongs there%s", ErrMismatch, at, advice)
+	return key, value, nil
+}
+
+// cutRecord splits a record, whose memory key and value share.
+func cutRecord(record []byte) (key, value []byte, ok bool) {
+	if len(record) < 2 || len(record)-2 < int(binary.BigEndian.Uint16(record)) {
+		return nil, nil, false
+	}
+	n := 2 + int(binary.BigEndian.Uint16(record))
+	return record[2:n:n], record[n:len(record):len(record)], true
+}
+
+func errRecordAt(at []byte) error {
+	return fmt.Errorf("%w: the record at %x does not have the key that belongs there%s", ErrMismatch, at, advice)
 }
 
 // Letters of the indexes by account.
