@@ -174,7 +174,7 @@ func (c *Client) store(ctx context.Context, way *connecting, enc *shards.Encoder
 		return nil
 	}
 	if res.AlreadyCertified && res.Object == (ledger.ObjectID{}) {
-		res.Certifying = c.certifying(ctx, w.id, res.EndEpoch)
+		res.Certifying = certifying(ctx, c.chain, w.id, res.EndEpoch)
 	}
 	if opt.Approve != nil {
 		if err := opt.Approve(p.cost); err != nil {
@@ -213,18 +213,16 @@ func (c *Client) store(ctx context.Context, way *connecting, enc *shards.Encoder
 // certifyingTime bounds the search for an event that only the answer names.
 const certifyingTime = 3 * time.Second
 
-// certifying finds the event that made a blob certified until an end. Without it the answer is as good.
-func (c *Client) certifying(ctx context.Context, id shards.BlobID, end uint32) *Event {
-	h, ok := c.chain.(Historian)
+// certifying finds the event that made a blob certified until an end; nil if it cannot. A store's answer is as good
+// without.
+func certifying(ctx context.Context, chain Ledger, id shards.BlobID, end uint32) *Event {
+	h, ok := chain.(Historian)
 	if !ok {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, certifyingTime)
 	defer cancel()
-	e, err := h.Certifying(ctx, id, end)
-	if err != nil {
-		c.log.Debug("the event that certified a blob is not known", "blob", id.String(), "err", err)
-	}
+	e, _ := h.Certifying(ctx, id, end)
 	return e
 }
 
