@@ -50,13 +50,13 @@ func (c chronicle) Block(ctx context.Context, height uint64) (*pages.Block, erro
 	return b, nil
 }
 
-func (c chronicle) History(ctx context.Context, account ledger.Address, before string,
+func (c chronicle) History(ctx context.Context, about ledger.Subject, before string,
 	limit int) (*pages.TransactionList, error) {
 	from, err := light.ParseCursor(before)
 	if err != nil {
 		return nil, gone(err)
 	}
-	h, err := c.light.History(ctx, account, from, limit)
+	h, err := c.light.About(ctx, about, from, limit)
 	if h == nil {
 		return nil, gone(err)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"walrus/gateway/pages"
 	"walrus/ledger"
+	"walrus/shards"
 )
 
 // Chronicle reads the ledger's blocks and transactions, with proofs. Errors for things that do not exist are
@@ -19,9 +20,9 @@ type Chronicle interface {
 	Head(ctx context.Context) (uint64, error)
 	// Block returns the block at a height; the caller fills in the proposer's name.
 	Block(ctx context.Context, height uint64) (*pages.Block, error)
-	// History returns an account's newest transactions before a place: "" for the end, or a place named by an earlier
-	// list. The zero address stands for all accounts.
-	History(ctx context.Context, account ledger.Address, before string, limit int) (*pages.TransactionList, error)
+	// History returns a subject's newest transactions before a place: "" for the end, or a place named by an earlier
+	// list. The account with the zero address stands for all accounts.
+	History(ctx context.Context, about ledger.Subject, before string, limit int) (*pages.TransactionList, error)
 	// In returns the newest transactions in a block, and whether there are more.
 	In(ctx context.Context, height uint64, limit int) (list []pages.Transaction, more bool, err error)
 	// Transaction returns the transaction with that ID.
@@ -60,7 +61,7 @@ func (e *Explorer) Transactions(ctx context.Context, before string) (*pages.Tran
 		return nil, err
 	}
 	defer e.leave()
-	return e.cfg.Chronicle.History(ctx, ledger.Address{}, before, ledgerTransactions)
+	return e.cfg.Chronicle.History(ctx, ledger.AboutAccount(ledger.Address{}), before, ledgerTransactions)
 }
 
 // Transaction implements pages.Data.
@@ -177,7 +178,7 @@ func (e *Explorer) Owner(ctx context.Context, a ledger.Address, before string) (
 	if err != nil {
 		return nil, err
 	}
-	h, err := e.cfg.Chronicle.History(ctx, a, before, ledgerTransactions)
+	h, err := e.cfg.Chronicle.History(ctx, ledger.AboutAccount(a), before, ledgerTransactions)
 	if err != nil {
 		return nil, err
 	}
@@ -186,6 +187,15 @@ func (e *Explorer) Owner(ctx context.Context, a ledger.Address, before string) (
 	}
 	o.TransactionList, o.Epoch = *h, s.committee.Epoch()
 	return o, nil
+}
+
+// History implements pages.Data.
+func (e *Explorer) History(ctx context.Context, id shards.BlobID, before string) (*pages.TransactionList, error) {
+	if err := e.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer e.leave()
+	return e.cfg.Chronicle.History(ctx, ledger.AboutBlob(id), before, ledgerTransactions)
 }
 
 // Record implements pages.Data.

@@ -32,10 +32,14 @@ func (a *annals) Block(_ context.Context, height uint64) (*pages.Block, error) {
 	return &pages.Block{Height: height, Empty: height%2 == 1}, nil
 }
 
-func (a *annals) History(_ context.Context, account ledger.Address, before string,
+func (a *annals) History(_ context.Context, about ledger.Subject, before string,
 	limit int) (*pages.TransactionList, error) {
 	list := &pages.TransactionList{Transactions: []pages.Transaction{}, Next: before + "x"}
-	if account == (ledger.Address{}) || account == (ledger.Address{1}) {
+	account := ledger.Address(about.ID)
+	switch {
+	case about.Kind == ledger.SubjectBlob:
+		list.Transactions = append(list.Transactions, pages.Transaction{Events: []ledger.Event{{Blob: about.ID}}})
+	case account == ledger.Address{} || account == ledger.Address{1}:
 		list.Transactions = append(list.Transactions, pages.Transaction{Sender: account})
 	}
 	return list, nil
@@ -207,5 +211,15 @@ func TestInspectQuilt(t *testing.T) {
 		if len(b.Quilt) != tt.files || asked != tt.asked {
 			t.Errorf("%q, %q: %d files after %d questions", tt.head, tt.attribute, len(b.Quilt), asked)
 		}
+	}
+}
+
+// The history of a blob is the ledger's, of the blob alone.
+func TestExplorerBlobHistory(t *testing.T) {
+	e := NewExplorer(ExploreConfig{Chronicle: &annals{head: 50}}, newSaying(t))
+	id := shards.BlobID{5}
+	list, err := e.History(t.Context(), id, "p")
+	if err != nil || len(list.Transactions) != 1 || list.Transactions[0].Events[0].Blob != id || list.Next != "px" {
+		t.Errorf("%+v, %v", list, err)
 	}
 }

@@ -16,8 +16,8 @@ const (
 	SubjectObject // a record or a storage resource
 )
 
-// Subject is an account, a blob or an object, of whose transactions the ledger keeps a history. The account with the zero
-// address, which nobody owns, stands for all accounts.
+// Subject is an account, a blob or an object, of whose transactions the ledger keeps a history. The account with the
+// zero address, which nobody owns, stands for all accounts.
 type Subject struct {
 	Kind SubjectKind
 	ID   [32]byte

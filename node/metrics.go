@@ -200,13 +200,13 @@ func (c *statusCollector) Collect(ch chan<- prometheus.Metric) {
 
 // kept exports the room on the ledger's disk and the age of its oldest block.
 func (c *statusCollector) kept(gauge func(name, help string, v float64, labels ...string)) {
+	room := c.n.room()
+	gauge("walrus_ledger_disk_free_bytes", "Free space of the ledger's disk.", float64(room.Free))
+	gauge("walrus_ledger_disk_alarm", "0 with enough room, 1: free some space, 2: takes no transactions, 3: ends.", float64(room.Alarm))
 	l, ok := c.n.ledger.(roomy)
 	if !ok {
 		return
 	}
-	room := l.Room()
-	gauge("walrus_ledger_disk_free_bytes", "Free space of the ledger's disk.", float64(room.Free))
-	gauge("walrus_ledger_disk_alarm", "0 with enough room, 1: free some space, 2: takes no transactions, 3: ends.", float64(room.Alarm))
 	height, at := l.Kept()
 	gauge("walrus_ledger_kept_height", "First block from which on all are kept.", float64(height))
 	if !at.IsZero() {

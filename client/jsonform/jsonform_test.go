@@ -45,6 +45,10 @@ func TestResultShapes(t *testing.T) {
 		{func(r *client.StoreResult) { r.AlreadyCertified = true },
 			`{"alreadyCertified":{"blobId":"` + zero +
 				`","event":{"txDigest":"11111111111111111111111111111111","eventSeq":"0"},"endEpoch":35}}`},
+		{func(r *client.StoreResult) {
+			r.AlreadyCertified, r.Certifying = true, &client.Event{Tx: ledger.TxID{31: 5}, Seq: 2}
+		}, `{"alreadyCertified":{"blobId":"` + zero +
+			`","event":{"txDigest":"11111111111111111111111111111116","eventSeq":"2"},"endEpoch":35}}`},
 		{func(r *client.StoreResult) { r.AlreadyCertified, r.Object = true, ledger.ObjectID{0xe9} },
 			`{"alreadyCertified":{"blobId":"` + zero + `","object":"` + strings.Replace(object, "0x00", "0xe9", 1) +
 				`","endEpoch":35}}`},

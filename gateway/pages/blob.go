@@ -25,8 +25,9 @@ type blobView struct {
 	Shards  table
 	Pinning table
 	Files   filesView // of a quilt
-	Preview string    // image, video, audio, text, or empty
-	Source  string    // URL of the content; empty if this gateway does not serve it
+	Past    pastView
+	Preview string // image, video, audio, text, or empty
+	Source  string // URL of the content; empty if this gateway does not serve it
 }
 
 // count is a number of slivers in one state.
@@ -58,6 +59,7 @@ func (s *site) blob(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
+	v.Past = s.past(r, id)
 	if s.cfg.Aggregator && b.Status != StatusInvalid {
 		v.Source = source(b)
 		v.Preview = preview(b)

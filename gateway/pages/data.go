@@ -42,6 +42,8 @@ type Ledger interface {
 	Block(ctx context.Context, height uint64) (*BlockDetail, error)
 	// Transactions returns the newest transactions before a place named by an earlier list; "" means the end.
 	Transactions(ctx context.Context, before string) (*TransactionList, error)
+	// History returns a blob's newest transactions before a place.
+	History(ctx context.Context, id shards.BlobID, before string) (*TransactionList, error)
 	// Transaction returns the transaction with that ID.
 	Transaction(ctx context.Context, id ledger.TxID) (*Transaction, error)
 	// Owner returns an account and its newest transactions before a place. An account that was never used gives

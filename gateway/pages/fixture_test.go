@@ -184,6 +184,16 @@ func (f *fixture) Transactions(_ context.Context, before string) (*TransactionLi
 	return &TransactionList{Transactions: f.txs, Next: "81233.0.0"}, f.err
 }
 
+func (f *fixture) History(_ context.Context, id shards.BlobID, before string) (*TransactionList, error) {
+	if before == "none" {
+		return &TransactionList{Oldest: 81000}, f.err
+	}
+	x := f.txs[0]
+	x.Events = []ledger.Event{{Kind: ledger.EventRegistered, Blob: id, Object: ledger.ObjectID{7, 7}, End: 19},
+		{Kind: ledger.EventCertified, Blob: id, Object: ledger.ObjectID{7, 7}, End: 19}, {Kind: ledger.EventTransferred}}
+	return &TransactionList{Transactions: []Transaction{x}, Next: "81233.0.0"}, f.err
+}
+
 func (f *fixture) Transaction(_ context.Context, id ledger.TxID) (*Transaction, error) {
 	for i := range f.txs {
 		if f.txs[i].ID == id {

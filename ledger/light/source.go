@@ -41,8 +41,9 @@ type Blocks interface {
 	//   ErrPruned  it did, but the block has been pruned
 	Receipt(ctx context.Context, id ledger.TxID) (*Inclusion, error)
 	// History returns the committed transactions that concern a subject, as ledger.Result.Subjects has it. It leaves
-	// out transactions without effect, and transactions whose next header is not signed yet. The newest come first: at most limit, all before a position.
-	// If there are fewer than limit, the node has no more. It has all from the height oldest on.
+	// out transactions without effect, and transactions whose next header is not signed yet. The newest come first: at
+	// most limit, all before a position. If there are fewer than limit, the node has no more. It has all from the height
+	// oldest on.
 	History(ctx context.Context, about ledger.Subject, before Position, limit int) (page []Inclusion,
 		oldest uint64, err error)
 }
