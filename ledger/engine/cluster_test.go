@@ -239,7 +239,7 @@ func (c *cluster) stopAll() {
 // submit sends a transaction to node i.
 func (c *cluster) submit(i int, tx string) {
 	c.t.Helper()
-	if err := c.nodes[i].gossip.submit([]byte(tx)); err != nil {
+	if err := c.nodes[i].guard.gossip.submit([]byte(tx)); err != nil {
 		c.t.Fatalf("submit to node %d: %v", i, err)
 	}
 }

@@ -53,6 +53,7 @@ type guard struct {
 	abci.Application
 	chain   *chain
 	witness *witness  // nil without a vote
+	gossip  *gossip   // of what waits; nil while CometBFT is assembled
 	height  int64     // of the block being applied; blocks come one by one
 	time    time.Time // of that block
 	// rest is called after each block, by the goroutine that makes blocks, and sets the wait for the next one.
@@ -112,8 +113,8 @@ func (g *guard) Commit(ctx context.Context, r *abci.RequestCommit) (*abci.Respon
 	if g.rest != nil {
 		g.rest(g.time)
 	}
-	if g.chain.gossip != nil { // not while CometBFT is assembled
-		g.chain.gossip.remind(g.height)
+	if g.gossip != nil {
+		g.gossip.remind(g.height)
 	}
 	return res, nil
 }

@@ -39,8 +39,7 @@ func newFlood(count int) *flood {
 
 // attach prepares the flood for a network.
 func (f *flood) attach(s *fleet) {
-	p := s.genesis.Params()
-	ops := []ledger.Op{ledger.Transfer{}}
+	p, ops := s.genesis.Params(), []ledger.Op{ledger.Transfer{}}
 	f.s, f.fee = s, p.MinFee(len((&ledger.Tx{Ops: ops}).Marshal()), ops)
 }
 

@@ -34,7 +34,7 @@ func (n *Node) Submit(ctx context.Context, tx []byte) error {
 		return fmt.Errorf("submit transaction: %w", err)
 	}
 	var refused *ledger.OpError
-	if err := c.gossip.submit(tx); errors.As(err, &refused) {
+	if err := c.guard.gossip.submit(tx); errors.As(err, &refused) {
 		return refused
 	} else if err != nil {
 		return fmt.Errorf("submit transaction: %w", err)

@@ -140,8 +140,9 @@ func (g *Gate) admit(t *mempool.Tx, tx *ledger.Tx, relayed, keep bool) ([]Left, 
 	if refused := checkEnvelope(tx, g.state.Network, g.height); refused != nil {
 		return nil, refused
 	}
-	t.Least, t.Weight = g.params.MinFee(len(t.Raw), tx.Ops), g.params.Weight(len(t.Raw), tx.Ops)
-	t.Spends = spends(tx, t.Sender, &g.params)
+	size := len(t.Raw)
+	t.Least, t.Spends = g.params.MinFee(size, tx.Ops), spends(tx, t.Sender, &g.params)
+	t.Work, t.Weight = g.params.Work(size, tx.Ops), g.params.Weight(size, tx.Ops)
 	var sender mempool.Account
 	if !t.Free && !g.pool.Knows(t.Sender) {
 		a, err := ledger.ReadAccount(g.state.Values, t.Sender)

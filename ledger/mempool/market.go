@@ -23,7 +23,7 @@ const (
 
 const most = ledger.Amount(math.MaxUint64)
 
-// plan is what taking a transaction in needs.
+// plan says how a transaction is taken in.
 type plan struct {
 	replaces *entry   // the one with its nonce
 	victims  []*entry // that make room, in the order in which they leave: the last ones of their lanes

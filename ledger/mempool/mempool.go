@@ -41,6 +41,7 @@ type Tx struct {
 	Fee    ledger.Amount // stated
 	Least  ledger.Amount // least fee by the ledger's rules, however empty the pool is; at most Fee
 	Spends ledger.Amount // most that the operations take from the sender, as far as is known
+	Work   uint64        // see ledger.Params.Work
 	Weight uint64        // of the room in a block that it takes, above 0
 	Raw    []byte        // binary form
 

@@ -72,22 +72,29 @@ func (w *waiting) Pending() int {
 	return txs
 }
 
-// candidates returns waiting transactions for a block of at most maxBytes: more than fit, so that machine.Order can be
-// fair. One sender's beyond its share come last, in case that others do not fill the block.
+// candidates returns waiting transactions for a block of at most maxBytes and ledger.MaxBlockWork: more than fit, so
+// that machine.Order can be fair. One sender's beyond its share come last, in case that others do not fill the block.
 func (w *waiting) candidates(maxBytes int64) [][]byte {
+	const most = ledger.MaxBlockWork
+	type sum struct {
+		bytes int64
+		work  uint64
+	}
 	var within, beyond [][]byte
-	var bytes, more int64
-	by := make(map[ledger.Address]int64)
+	var all, more sum
+	by := make(map[ledger.Address]sum)
 	w.gate.Best(func(t *machine.Taken) bool {
-		size := int64(len(t.Raw))
-		switch {
-		case by[t.Sender] < maxBytes/machine.FairShare:
-			within, bytes = append(within, t.Raw), bytes+size
-		case more < maxBytes:
-			beyond, more = append(beyond, t.Raw), more+size
+		has := by[t.Sender]
+		to, of := &within, &all
+		if has.bytes >= maxBytes/machine.FairShare || has.work >= most/machine.FairShare {
+			to, of = &beyond, &more
 		}
-		by[t.Sender] += size
-		return bytes < 2*maxBytes
+		if of.bytes < 2*maxBytes && of.work < 2*most {
+			*to = append(*to, t.Raw)
+			of.bytes, of.work = of.bytes+int64(len(t.Raw)), of.work+t.Work
+		}
+		by[t.Sender] = sum{has.bytes + int64(len(t.Raw)), has.work + t.Work}
+		return all.bytes < 2*maxBytes && all.work < 2*most
 	})
 	return append(within, beyond...)
 }
