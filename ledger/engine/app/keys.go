@@ -25,6 +25,7 @@ import (
 //	n ‖ height ‖ 1 + index u32      the log: sender and receipt of a transaction
 //	x ‖ transaction ID              height u64 ‖ index u32
 //	h ‖ account ‖ height ‖ index    empty: the transaction concerns the account; the zero account stands for all
+//	g ‖ kind ‖ ID ‖ height ‖ index  empty: the transaction concerns the blob (kind 2) or the object (kind 3)
 //	k ‖ height ‖ part u32           part of a snapshot
 //	k ‖ height ‖ 2³²−1              header of a snapshot, written last
 var (
@@ -92,8 +93,16 @@ func txKey(id ledger.TxID) []byte { return append([]byte{'x'}, id[:]...) }
 // logKey returns the log's key of a block, at index 0, or of the transaction at index-1 in it.
 func logKey(height uint64, index uint32) []byte { return position([]byte{'n'}, height, index) }
 
-func historyKey(a ledger.Address, p Position) []byte {
-	return position(append([]byte{'h'}, a[:]...), p.Height, p.Index)
+// historyOf returns what the keys of a subject's history begin with.
+func historyOf(s ledger.Subject) []byte {
+	if s.Kind == ledger.SubjectAccount {
+		return append([]byte{'h'}, s.ID[:]...)
+	}
+	return append([]byte{'g', byte(s.Kind)}, s.ID[:]...)
+}
+
+func historyKey(s ledger.Subject, p Position) []byte {
+	return position(historyOf(s), p.Height, p.Index)
 }
 
 // snapshotHeader is the part number that stands for a snapshot's header.
