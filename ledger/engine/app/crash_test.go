@@ -93,6 +93,7 @@ func TestKill(t *testing.T) {
 			t.Fatalf("height %d with root %s: %d was committed", v.Height, v.Root(), reached)
 		}
 		reached = v.Height
+		checkPages(t, a)
 		check(t, a.Close())
 		check(t, db.Close())
 	}
