@@ -31,7 +31,7 @@ type eventField struct {
 }
 
 // fields lists the fields in the order of their bits.
-func (e *Event) fields() [13]eventField {
+func (e *Event) fields() [15]eventField {
 	return [...]eventField{
 		{e.From != Address{}, func(f *form) { f.fixed("from", e.From[:]) }},
 		{e.To != Address{}, func(f *form) { f.fixed("to", e.To[:]) }},
@@ -50,6 +50,8 @@ func (e *Event) fields() [13]eventField {
 		{e.End != 0, func(f *form) { f.u32("end", &e.End) }},
 		{len(e.Certificate) > 0, func(f *form) { f.bytes("bytes of certificate", &e.Certificate, certs.MaxCertificateSize) }},
 		{e.Monitor != PeerKey{}, func(f *form) { f.fixed("monitor", e.Monitor[:]) }},
+		{e.Version != 0, func(f *form) { f.u32("version", &e.Version) }},
+		{e.Height != 0, func(f *form) { f.u64("height", &e.Height) }},
 	}
 }
 

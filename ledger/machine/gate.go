@@ -23,6 +23,7 @@ type Gate struct {
 	state   State                    // guarded by mu, as all that follow
 	params  ledger.Params            // of state
 	height  uint64                   // of the next block; 0 before the first Update
+	version uint32                   // of the next block's rules
 	waiting map[ledger.Address]*lane // accounts with transactions that wait
 	proofs  map[shards.BlobID]bool   // blobs about which a free transaction waits
 	total   int                      // transactions that wait
@@ -46,9 +47,13 @@ func (g *Gate) Update(s State, height uint64) error {
 	if err != nil {
 		return fmt.Errorf("admit transactions after block %d: %w", height, err)
 	}
+	now, err := ledger.ReadRules(s.Values)
+	if err != nil {
+		return fmt.Errorf("admit transactions after block %d: %w", height, err)
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.state, g.params, g.height = s, params, height+1
+	g.state, g.params, g.height, g.version = s, params, height+1, now.At(height+1)
 	g.waiting, g.proofs, g.total = make(map[ledger.Address]*lane), make(map[shards.BlobID]bool), 0
 	return nil
 }
@@ -83,11 +88,14 @@ func (g *Gate) Admit(raw []byte, verified func(ledger.TxID) bool) (*ledger.Tx, l
 	return tx, id, nil
 }
 
-// fits refuses a transaction that no block has room for.
+// fits refuses a transaction that no block has room for, or that the next block's rules do not know.
 func (g *Gate) fits(tx *ledger.Tx, size int) error {
 	g.mu.Lock()
-	work := g.params.Work(size, tx.Ops)
+	started, work, refused := g.height > 0, g.params.Work(size, tx.Ops), g.state.Rules.checkKinds(tx, g.version)
 	g.mu.Unlock()
+	if started && refused != nil {
+		return refused
+	}
 	if work > ledger.MaxBlockWork {
 		return refuse(ledger.CodeLimit, "it has %d units of work, and a block has at most %d: make several of it", work,
 			ledger.MaxBlockWork)
