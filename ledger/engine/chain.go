@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	dbm "github.com/cometbft/cometbft-db"
 	abci "github.com/cometbft/cometbft/abci/types"
 	"github.com/cometbft/cometbft/blocksync"
 	"github.com/cometbft/cometbft/config"
@@ -20,6 +21,7 @@ import (
 	sm "github.com/cometbft/cometbft/state"
 	"github.com/cometbft/cometbft/store"
 	"github.com/cometbft/cometbft/types"
+	"github.com/cosmos/gogoproto/proto"
 
 	"walrus/ledger"
 	"walrus/ledger/light"
@@ -30,9 +32,11 @@ type chainConfig struct {
 	switchConfig
 	dir       string // for the write-ahead log
 	doc       *types.GenesisDoc
-	heartbeat time.Duration             // pause between blocks without transactions
-	epochEnd  func() (time.Time, error) // scheduled end of the epoch of the last block
+	heartbeat time.Duration                         // least pause between blocks without transactions
+	pause     func(gap time.Duration) time.Duration // that pause after a block; nil: heartbeat
+	epochEnd  func() (time.Time, error)             // scheduled end of the epoch of the last block
 	timing    Timing
+	refuses   func() error // why no transactions are taken; nil if they are
 	app       abci.Application
 	stores    config.DBProvider
 	signs     types.PrivValidator
@@ -42,12 +46,15 @@ type chainConfig struct {
 // chain runs CometBFT around an application. CometBFT's Node only puts its parts together. The parts are started and
 // stopped here, so that CometBFT's own network never runs and everything ends in order.
 type chain struct {
-	cfg   chainConfig // constant after openChain, as are all fields before mu
-	node  *node.Node
-	sw    *sw
-	guard *guard
-	state sm.Store // read only
-	wal   wal      // owned by the goroutine that commits blocks
+	cfg       chainConfig // constant after openChain, as are all fields before mu
+	node      *node.Node
+	sw        *sw
+	guard     *guard
+	state     sm.Store // read only, as is states, its database
+	states    dbm.DB
+	handovers handovers
+	voices    voices // has a lock of its own
+	wal       wal    // owned by the goroutine that commits blocks
 
 	caughtUp chan struct{} // closed when this node takes part in consensus
 	failure  chan struct{} // closed when the chain cannot go on
@@ -56,6 +63,7 @@ type chain struct {
 	saved    chan struct{} // closed when the next block is in the block store; guarded by mu
 	failed   error         // the reason of failure; guarded by mu
 	height   int64         // of the last block committed here; guarded by mu
+	due      time.Duration // the wait for the block after height; guarded by mu
 	heightAt time.Time     // when height was committed, or when the chain began or resumed; guarded by mu
 	enoughAt time.Time     // when enough members were last reachable, or when the chain began or resumed; guarded by mu
 	alive    time.Time     // when seen last found this process running; zero while nobody watches; guarded by mu
@@ -125,7 +133,8 @@ const anyClock = 100 * 365 * 24 * time.Hour
 func openChain(ctx context.Context, cfg chainConfig) (*chain, error) {
 	c := &chain{cfg: cfg, caughtUp: make(chan struct{}), failure: make(chan struct{}), saved: make(chan struct{})}
 	c.wal.file = walFile
-	c.heightAt = time.Now()
+	c.heightAt, c.due = time.Now(), cfg.heartbeat
+	c.voices.know(cfg.members)
 	c.enoughAt = c.heightAt
 	c.guard = &guard{Application: cfg.app, chain: c}
 	logger := newLogger(ctx, cfg.log, c.fail)
@@ -136,10 +145,14 @@ func openChain(ctx context.Context, cfg chainConfig) (*chain, error) {
 	if c.sw, err = newSwitch(cfg.switchConfig, logger.With("module", "switch")); err != nil {
 		return nil, err
 	}
-	c.sw.fail = c.fail
+	c.sw.fail, c.sw.late, c.sw.hear = c.fail, c.late, c.voices.hear
 	if w, ok := cfg.signs.(*witness); ok {
 		w.watch(cfg.doc.ChainID, cfg.log, c.fail)
-		c.guard.witness, c.sw.hear = w, w.hear
+		c.guard.witness = w
+		c.sw.hear = func(msg proto.Message) {
+			c.voices.hear(msg)
+			w.hear(msg)
+		}
 	}
 	if c.node, err = c.assemble(ctx, logger); err != nil {
 		return nil, err
@@ -150,6 +163,7 @@ func openChain(ctx context.Context, cfg chainConfig) (*chain, error) {
 	}
 	c.sw.info = c.node.NodeInfo()
 	c.height = c.node.BlockStore().Height()
+	c.voices.begin(c.height + 1)
 	for _, name := range []string{"CONSENSUS", "BLOCKSYNC", "MEMPOOL", "EVIDENCE"} {
 		r, ok := c.node.Switch().Reactor(name)
 		if !ok {
@@ -174,6 +188,7 @@ func (c *chain) openStores() error {
 	if err != nil {
 		return fmt.Errorf("open consensus state: %w", err)
 	}
+	c.states = states
 	c.state = sm.NewStore(states, sm.StoreOptions{})
 	st, err := c.state.Load()
 	if err != nil {
@@ -218,19 +233,26 @@ func (c *chain) assemble(ctx context.Context, logger *logger) (n *node.Node, err
 		if err != nil { // the machine writes no such state
 			end = time.Now().Add(c.cfg.heartbeat)
 		}
-		cfg.Consensus.CreateEmptyBlocksInterval = untilBlock(time.Now(), end, c.cfg.heartbeat)
+		pause := c.cfg.heartbeat
+		if c.cfg.pause != nil {
+			pause = c.cfg.pause(time.Since(block))
+		}
+		c.mu.Lock()
+		c.due = untilBlock(time.Now(), end, pause)
+		cfg.Consensus.CreateEmptyBlocksInterval = c.due
+		c.mu.Unlock()
 	}
 	return n, nil
 }
 
-// untilBlock returns how long to wait for a transaction before an empty block is made: a heartbeat, or less if the
+// untilBlock returns how long to wait for a transaction before an empty block is made: a pause, or less if the
 // epoch ends sooner. A block is dated by the votes for its predecessor, so the first block after the end still belongs
 // to the epoch. The block that ends the epoch follows soon.
-func untilBlock(now, end time.Time, heartbeat time.Duration) time.Duration {
+func untilBlock(now, end time.Time, pause time.Duration) time.Duration {
 	if left := end.Sub(now); left > 0 {
-		return min(left+epochGrace, heartbeat)
+		return min(left+epochGrace, pause)
 	}
-	return min(endBeat, heartbeat)
+	return min(endBeat, pause)
 }
 
 // boundChannel limits a peer's memory use to the size of our blocks and transactions.

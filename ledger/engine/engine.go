@@ -68,6 +68,8 @@ type Config struct {
 	SnapshotEvery uint64
 	// Limits bound what light clients may use. Default light.DefaultLimits().
 	Limits light.Limits
+	// Disk measures the disk of Dir. Default: the operating system tells it.
+	Disk badgerdb.DiskFunc
 	// Logger gets errors and events that no caller receives. Required.
 	Logger *slog.Logger
 }
@@ -110,13 +112,14 @@ func (c *Config) Retention() app.Retention {
 
 // Node runs the ledger on a node. Its methods may be called concurrently, except Run and Close.
 type Node struct {
-	cfg     Config // constant after New, as are the next six; only tests change far
+	cfg     Config // constant after New, as are the next seven; only tests change far
 	log     *slog.Logger
 	members []member
 	ready   chan struct{} // closed when the node has first caught up
 	far     uint64        // farBehind; tests set less
 	recent  *proofs       // of the last blocks
 	older   *proofs       // of all others
+	disk    diskWatch
 
 	mu    sync.RWMutex
 	db    *badgerdb.DB // guarded by mu, as are all below; replaced when the node joins by a snapshot
@@ -140,7 +143,7 @@ func New(cfg Config) (*Node, error) {
 	}
 	n := &Node{
 		cfg: cfg, log: cfg.Logger, ready: make(chan struct{}), far: farBehind, recent: newProofs(), older: newProofs(),
-		moved: make(chan struct{}),
+		moved: make(chan struct{}), disk: diskWatch{log: cfg.Logger},
 	}
 	for _, m := range cfg.Genesis.Members {
 		if _, err := cometID(m.Node); err != nil {
@@ -181,7 +184,7 @@ func (n *Node) checkKey() error {
 
 // open opens a database with the application on it.
 func (n *Node) open(dir string) (*badgerdb.DB, *app.App, error) {
-	db, err := badgerdb.Open(badgerdb.Options{Dir: dir, Logger: n.log})
+	db, err := badgerdb.Open(badgerdb.Options{Dir: dir, Logger: n.log, Disk: n.cfg.Disk})
 	if err != nil {
 		return nil, nil, fmt.Errorf("ledger: %w", err)
 	}
@@ -236,12 +239,12 @@ func (n *Node) runChain(ctx context.Context) error {
 	var tasks sync.WaitGroup
 	defer tasks.Wait()
 	defer stop()
+	db := n.db // the next chain may have another
 	tasks.Go(func() {
-		n.watch(ctx, chain)
+		n.watch(ctx, chain, db)
 		stop()
 	})
 	tasks.Go(func() { n.watchKey(ctx, chain) })
-	db := n.db // the next chain may have another
 	tasks.Go(func() { _ = chain.check("read back the database", db.Verify(ctx)) })
 	return chain.run(ctx)
 }
@@ -271,11 +274,13 @@ func (n *Node) start(ctx context.Context) (*chain, error) {
 			network: n.cfg.Genesis.NetworkID(), members: n.members, flush: flushAfter, connect: n.cfg.Connect, log: n.log,
 		},
 		dir: n.cfg.Dir, doc: doc, heartbeat: light.Heartbeat(n.cfg.Genesis.EpochDuration), timing: n.cfg.Timing,
+		pause: func(gap time.Duration) time.Duration { return light.Pause(gap, n.cfg.Genesis.EpochDuration) },
 		epochEnd: func() (time.Time, error) {
 			e, err := ledger.ReadEpoch(app.View())
 			return time.Unix(0, e.Start).Add(n.cfg.Genesis.EpochDuration), err
 		},
-		app: app, stores: db.Provider(), signs: signs, log: n.log.With("component", "consensus"),
+		refuses: func() error { return n.disk.refuses(db) },
+		app:     app, stores: db.Provider(), signs: signs, log: n.log.With("component", "consensus"),
 	})
 }
 
@@ -287,7 +292,7 @@ func (n *Node) doc() (*types.GenesisDoc, error) {
 
 // watch closes ready when the node has caught up, and logs when the ledger stalls and when it moves again. It returns
 // when ctx ends or the node has been far behind for a while.
-func (n *Node) watch(ctx context.Context, c *chain) {
+func (n *Node) watch(ctx context.Context, c *chain, db *badgerdb.DB) {
 	caughtUp := c.caughtUp
 	look := time.NewTicker(stallGrace)
 	defer look.Stop()
@@ -308,6 +313,10 @@ func (n *Node) watch(ctx context.Context, c *chain) {
 			}
 			continue
 		case <-look.C:
+		}
+		if err := n.disk.spent(db); err != nil {
+			c.fail(err)
+			continue // until consensus has ended
 		}
 		s := c.status()
 		if stalled != (s.Stalled != "") {
@@ -380,5 +389,8 @@ func (n *Node) Status() Status {
 	s.Height, s.Time = n.Head()
 	a, _ := n.state()
 	s.Kept, s.KeptSince, _ = a.Kept() // a database that cannot be read ends the node
+	n.mu.RLock()
+	s.Room, _ = n.disk.look(n.db)
+	n.mu.RUnlock()
 	return s
 }

@@ -128,8 +128,14 @@ func (g *guard) look() {
 	}
 }
 
-// CheckTx implements abci.Application. CometBFT would panic about an error, whoever sent the transaction.
+// CheckTx implements abci.Application. CometBFT would panic about an error, whoever sent the transaction. While the disk
+// is nearly full, new transactions are refused, and after the next block those that wait are dropped.
 func (g *guard) CheckTx(ctx context.Context, r *abci.RequestCheckTx) (*abci.ResponseCheckTx, error) {
+	if refuses := g.chain.cfg.refuses; refuses != nil {
+		if err := refuses(); err != nil {
+			return &abci.ResponseCheckTx{Code: uint32(ledger.CodeInternal), Log: err.Error()}, nil
+		}
+	}
 	res, err := g.Application.CheckTx(ctx, r)
 	if err != nil {
 		g.chain.fail(fmt.Errorf("%w: check a transaction: %w", ErrHalted, err))

@@ -14,7 +14,7 @@ import (
 )
 
 // Submit queues a transaction for a block. It also succeeds if the transaction is already queued or committed. Errors:
-// *ledger.OpError if it is refused, ErrBusy if too many are waiting, ErrCatchingUp.
+// *ledger.OpError if it is refused, ErrBusy if too many are waiting, ErrDisk, ErrCatchingUp.
 func (n *Node) Submit(ctx context.Context, tx []byte) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -32,6 +32,9 @@ func (n *Node) Submit(ctx context.Context, tx []byte) error {
 		return nil // committed: its used nonce would be refused
 	} else if !errors.Is(err, ledger.ErrNotFound) {
 		return err
+	}
+	if err := c.cfg.refuses(); err != nil {
+		return fmt.Errorf("submit transaction: %w", err)
 	}
 	var answer *abci.ResponseCheckTx
 	err = c.node.Mempool().CheckTx(tx, func(r *abci.ResponseCheckTx) { answer = r }, mempool.TxInfo{})

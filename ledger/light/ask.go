@@ -295,7 +295,7 @@ func judge[T any](ctx context.Context, c *Client, id peer.ID, ask asking[T]) res
 		return result[T]{v, err}
 	case errors.Is(err, ErrStalled):
 		return result[T]{v, err}
-	case errors.Is(err, ErrClock): // two thirds have signed the block: other nodes have the same
+	case errors.Is(err, ErrClock) || errors.Is(err, ErrExpired): // other nodes have the same blocks
 		return result[T]{v, enough{err}}
 	}
 	return result[T]{v, fmt.Errorf("%s: %w", nodeName(id, c.names[id]), err)}

@@ -25,7 +25,7 @@ func (c *Client) Bonds(ctx context.Context) (epoch uint32, bonds ledger.Bonds, e
 	s.mu.Lock()
 	epoch, bonds, until := s.epoch, s.bonds, s.until
 	s.mu.Unlock()
-	if time.Now().Before(until) && c.trust.latest().Time.Before(until) { // whichever is ahead
+	if time.Now().Before(until) && c.trust.newest().Time.Before(until) { // whichever is ahead
 		return epoch, bonds, nil
 	}
 	v, err := c.Peek(ctx, ledger.KeyEpoch(), ledger.KeyBonds())

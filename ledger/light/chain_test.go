@@ -108,10 +108,12 @@ func newGenesis(t testing.TB, network string, n int, keys []ed25519.PrivKey, fir
 // newChain makes a chain of three blocks, with the genesis state and an epoch that has just begun.
 func newChain(t testing.TB, g *ledger.Genesis, keys []ed25519.PrivKey) *chain {
 	t.Helper()
-	root, err := newTrust(g)
+	set, err := votersOf(g)
 	if err != nil {
 		t.Fatal(err)
 	}
+	root := &types.LightBlock{ValidatorSet: set, SignedHeader: &types.SignedHeader{
+		Header: &types.Header{Time: g.Time.Add(-1), NextValidatorsHash: set.Hash()}}}
 	c := &chain{genesis: g, keys: make(map[string]ed25519.PrivKey), grown: make(chan struct{}),
 		values: map[string][]byte{}}
 	for _, k := range keys {
@@ -129,7 +131,7 @@ func newChain(t testing.TB, g *ledger.Genesis, keys []ed25519.PrivKey) *chain {
 	for _, ch := range changes {
 		c.values[string(ch.Key)] = ch.Value
 	}
-	c.blocks = []*record{{light: root.blocks[0], tree: tree, values: clone(c.values), next: root.blocks[0].ValidatorSet}}
+	c.blocks = []*record{{light: root, tree: tree, values: clone(c.values), next: set}}
 	for range 3 {
 		c.grow(t)
 	}
@@ -278,6 +280,17 @@ func (c *chain) LightBlock(_ context.Context, height uint64) (*types.LightBlock,
 		return nil, ErrBehind
 	}
 	return c.blocks[height].light, nil
+}
+
+func (c *chain) Handovers(_ context.Context, after uint64, limit int) (list []*types.LightBlock, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for h := int(after) + 1; h < len(c.blocks) && len(list) < limit; h++ {
+		if b := c.blocks[h].light; !bytes.Equal(b.ValidatorsHash, b.NextValidatorsHash) {
+			list = append(list, b)
+		}
+	}
+	return list, nil
 }
 
 // wait returns once good, called with mu held, returns true, or with the error of ctx.

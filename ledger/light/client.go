@@ -38,17 +38,11 @@ type Config struct {
 	Logger   *slog.Logger
 }
 
-// Checkpoint identifies a trusted block.
-type Checkpoint struct {
-	Height uint64
-	Hash   [32]byte // of its header
-}
-
 // Client reads a network's ledger and submits transactions to it. It believes only proven answers. Its methods may be
 // called concurrently. They end with their contexts, or with an error soon after the last node has been asked. It
 // runs no goroutines between calls.
 type Client struct {
-	// Constant after New; the last six have their own locks.
+	// Constant after New; the last seven have their own locks.
 	cfg    Config
 	id     certs.NetworkID
 	names  map[peer.ID]string
@@ -61,6 +55,7 @@ type Client struct {
 	bonds  bondCache
 	stall  stallMark
 	clock  clockMark
+	pace   paceMark
 
 	mu    sync.Mutex
 	floor uint64 // guarded by mu: no later reading is below this height
@@ -109,31 +104,42 @@ func (c *Client) nodes(ctx context.Context) []peer.ID {
 	return ids
 }
 
-// verify checks the signatures of a block from a node.
-func (c *Client) verify(ctx context.Context, from peer.ID, b *types.LightBlock) error {
-	fetch := func(ctx context.Context, height int64) (*types.LightBlock, error) {
-		var answer blockAnswer
-		if err := c.calls.ask(ctx, from, blockProtocol, &blockRequest{uint64(height)}, &answer); err != nil {
-			return nil, fmt.Errorf("fetch block %d on the way to block %d: %w", height, b.Height, err)
-		}
-		if answer.Block.Height != height {
-			return nil, wrong("asked for block %d, it gave block %d", height, answer.Block.Height)
-		}
-		return answer.Block, nil
-	}
-	return c.trust.verify(ctx, b, fetch)
+// verify checks the signatures of a block from a node, which also shows the way to it.
+func (c *Client) verify(ctx context.Context, id peer.ID, b *types.LightBlock) error {
+	return c.trust.verify(ctx, b, node{
+		block: func(ctx context.Context, height int64) (*types.LightBlock, error) {
+			var answer blockAnswer
+			if err := c.calls.ask(ctx, id, blockProtocol, &blockRequest{uint64(height)}, &answer); err != nil {
+				return nil, err
+			}
+			if answer.Block.Height != height {
+				return nil, wrong("asked for block %d, it gave block %d", height, answer.Block.Height)
+			}
+			return answer.Block, nil
+		},
+		handovers: func(ctx context.Context, after int64) ([]*types.LightBlock, error) {
+			var answer handoversAnswer
+			if err := c.calls.ask(ctx, id, handoversProtocol, &handoversRequest{uint64(after)}, &answer); err != nil {
+				return nil, fmt.Errorf("fetch the hand-overs from block %d on the way to block %d: %w", after, b.Height, err)
+			}
+			return answer.Blocks, nil
+		},
+	})
 }
 
 // fresh returns nil if b is recent enough to be the latest block, and a *Stall otherwise.
 func (c *Client) fresh(from peer.ID, b *types.LightBlock, trouble string) error {
-	limit := staleAfter(c.epoch)
-	if trouble != "" {
+	age, limit := c.trust.now().Sub(b.Time), staleAfter(0, c.epoch)
+	switch {
+	case trouble != "":
 		limit = min(limit, troubledAfter)
+	case age > limit:
+		limit = c.staleAfter(b)
 	}
-	if c.trust.now().Sub(b.Time) <= limit {
+	if age <= limit {
 		return nil
 	}
-	return &Stall{uint64(b.Height), b.Time, nodeName(from, c.names[from]), trouble}
+	return &Stall{Height: uint64(b.Height), Time: b.Time, Node: nodeName(from, c.names[from]), Reason: trouble, limit: limit}
 }
 
 // Head identifies the latest block of the ledger.

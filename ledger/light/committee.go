@@ -36,7 +36,7 @@ func (c *Client) Committees(ctx context.Context) (epoch uint32, all certs.Commit
 	c.sets.mu.Lock()
 	epoch, known, until := c.sets.epoch, c.sets.committees, c.sets.until
 	c.sets.mu.Unlock()
-	if time.Now().Before(until) && c.trust.latest().Time.Before(until) { // whichever is ahead
+	if time.Now().Before(until) && c.trust.newest().Time.Before(until) { // whichever is ahead
 		return epoch, known, nil
 	}
 	now, members, err := readCommittee(ctx, c)

@@ -92,7 +92,7 @@ func TestLies(t *testing.T) {
 		"another genesis":        {otherChain, "belongs to chain"},
 		"too few signed":         {w.forge(t, rich, set, few(set)), "does not follow from"},
 		"nobody signed":          {w.forge(t, rich, set, func(*types.Validator) bool { return false }), "does not follow from"},
-		"other validators":       {w.forge(t, rich, strangers, nil), "does not follow from"},
+		"other validators":       {w.forge(t, rich, strangers, nil), "no hand-over leads"},
 		"another validator set": {lie(w.chain, func(r *Reading) {
 			r.Block = &types.LightBlock{SignedHeader: r.Block.SignedHeader, ValidatorSet: strangers}
 		}), ""},

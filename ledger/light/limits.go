@@ -19,6 +19,8 @@ const (
 	MaxHistory = 32
 	// MaxObjects bounds a page of objects.
 	MaxObjects = 1024
+	// MaxHandovers bounds a page of hand-overs: some 600 KiB with a hundred validators.
+	MaxHandovers = 32
 	// MaxSnapshots bounds the snapshots that a node offers.
 	MaxSnapshots = 8
 	// MaxSnapshotHeader bounds a snapshot's header, in bytes: room for the hashes of 8192 parts.
@@ -31,6 +33,10 @@ const (
 	// maxBlock bounds a header with its signatures and validators, in bytes: some 200 for each of the largest
 	// committee.
 	maxBlock = 16<<10 + 256*certs.MaxMembers
+	// maxHandoversPage bounds a page of hand-overs, in bytes; a node sends a shorter page rather than a larger one.
+	maxHandoversPage = 1<<20 + maxBlock
+	// maxPages bounds the pages followed to one block. Each hand-over is verified before the next page is fetched.
+	maxPages = 128
 	// maxValue bounds a value of the state, in bytes: the longest is a member that holds all shards of the largest
 	// network.
 	maxValue = 128 << 10

@@ -19,6 +19,7 @@ import (
 // The protocols, one for each kind of request. A stream carries one request and one answer.
 const (
 	blockProtocol     = "ledger-block"
+	handoversProtocol = "ledger-handovers"
 	readProtocol      = "ledger-read"
 	submitProtocol    = "ledger-submit"
 	receiptProtocol   = "ledger-receipt"

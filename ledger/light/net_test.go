@@ -43,6 +43,7 @@ func meet(a, b host.Host) { a.Peerstore().AddAddrs(b.ID(), b.Addrs(), peerstore.
 type source struct {
 	Source
 	block   func(ctx context.Context, height uint64) (*types.LightBlock, error)
+	changes func(ctx context.Context, after uint64, limit int) ([]*types.LightBlock, error)
 	read    func(ctx context.Context, atLeast uint64, keys [][]byte) (*Reading, error)
 	submit  func(ctx context.Context, tx []byte) error
 	receipt func(ctx context.Context, id ledger.TxID) (*Inclusion, error)
@@ -55,6 +56,13 @@ func (s *source) LightBlock(ctx context.Context, height uint64) (*types.LightBlo
 		return s.block(ctx, height)
 	}
 	return s.Source.LightBlock(ctx, height)
+}
+
+func (s *source) Handovers(ctx context.Context, after uint64, limit int) ([]*types.LightBlock, error) {
+	if s.changes != nil {
+		return s.changes(ctx, after, limit)
+	}
+	return s.Source.Handovers(ctx, after, limit)
 }
 
 func (s *source) Read(ctx context.Context, atLeast uint64, keys [][]byte) (*Reading, error) {
@@ -106,8 +114,14 @@ type world struct {
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	w := &world{keys: newKeys(t, 1, 4), honest: newHost(t), liar: newHost(t), client: newHost(t)}
-	w.chain = newChain(t, newGenesis(t, "test", 10, w.keys, w.liar.ID(), w.honest.ID()), w.keys)
+	return newWorldOf(t, 10, newKeys(t, 1, 4))
+}
+
+// newWorldOf spreads n shards over members with the given consensus keys.
+func newWorldOf(t testing.TB, n int, keys []ed25519.PrivKey) *world {
+	t.Helper()
+	w := &world{keys: keys, honest: newHost(t), liar: newHost(t), client: newHost(t)}
+	w.chain = newChain(t, newGenesis(t, "test", n, w.keys, w.liar.ID(), w.honest.ID()), w.keys)
 	meet(w.client, w.honest)
 	meet(w.client, w.liar)
 	w.tale.Store(&source{Source: w.chain})
@@ -121,6 +135,9 @@ type teller struct{ *atomic.Pointer[source] }
 
 func (s *teller) LightBlock(ctx context.Context, h uint64) (*types.LightBlock, error) {
 	return s.Load().LightBlock(ctx, h)
+}
+func (s *teller) Handovers(ctx context.Context, h uint64, n int) ([]*types.LightBlock, error) {
+	return s.Load().Handovers(ctx, h, n)
 }
 func (s *teller) Read(ctx context.Context, h uint64, keys [][]byte) (*Reading, error) {
 	return s.Load().Read(ctx, h, keys)

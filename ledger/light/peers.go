@@ -11,11 +11,11 @@ import (
 // book records the behavior of nodes: which are quick, fail, or have lied.
 type book struct {
 	mu    sync.Mutex
-	nodes map[peer.ID]*node // guarded by mu
+	nodes map[peer.ID]*conduct // guarded by mu
 }
 
-// node is the record of one node.
-type node struct {
+// conduct is the record of one node.
+type conduct struct {
 	trip   time.Duration // usual time of a request, smoothed; 0 before the first
 	fails  int           // in a row
 	failed time.Time     // time of the last failure
@@ -30,7 +30,7 @@ const (
 	maxNodes = 8192
 )
 
-func newBook() *book { return &book{nodes: make(map[peer.ID]*node)} }
+func newBook() *book { return &book{nodes: make(map[peer.ID]*conduct)} }
 
 // order sorts nodes for asking: the quickest first, then those never asked in the given order, then the failing ones.
 // Liars are left out; their lies are returned.
@@ -80,13 +80,13 @@ func (b *book) usual(id peer.ID) time.Duration {
 }
 
 // entry finds or creates the entry of a node. The caller holds b.mu.
-func (b *book) entry(id peer.ID) *node {
+func (b *book) entry(id peer.ID) *conduct {
 	n := b.nodes[id]
 	if n == nil {
 		if len(b.nodes) >= maxNodes {
 			clear(b.nodes) // liars too: they will be caught again
 		}
-		n = new(node)
+		n = new(conduct)
 		b.nodes[id] = n
 	}
 	return n
@@ -110,7 +110,7 @@ func (b *book) slow(id peer.ID, trip time.Duration) {
 	}
 }
 
-func (n *node) took(trip time.Duration) {
+func (n *conduct) took(trip time.Duration) {
 	if n.trip == 0 {
 		n.trip = max(trip, 1)
 		return

@@ -26,6 +26,7 @@ type request interface {
 // endpoints maps protocols to endpoints.
 var endpoints = map[string]*endpoint{
 	blockProtocol:     {0, maxBlock + maxText + 64, func() request { return new(blockRequest) }},
+	handoversProtocol: {0, maxHandoversPage, func() request { return new(handoversRequest) }},
 	readProtocol:      {readWait, maxReading, func() request { return new(readRequest) }},
 	submitProtocol:    {receiptWait, maxInclusion, func() request { return new(submitRequest) }},
 	receiptProtocol:   {receiptWait, maxInclusion, func() request { return new(receiptRequest) }},

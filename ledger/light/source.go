@@ -11,7 +11,7 @@ import (
 
 // Source is a node's ledger, as served to clients. Its methods are called concurrently and return soon after their
 // context has ended. Errors wrap those named here, ErrUnavailable if the node is not ready, or the context's error.
-// Other errors go only to the node's own log. Together it has nine methods, one for each protocol and Trouble: a node
+// Other errors go only to the node's own log. Together it has ten methods, one for each protocol and Trouble: a node
 // answers all protocols or none.
 type Source interface {
 	Blocks
@@ -28,6 +28,10 @@ type Blocks interface {
 	//   ErrBehind  the chain has not reached the height
 	//   ErrPruned  the height has been pruned
 	LightBlock(ctx context.Context, height uint64) (*types.LightBlock, error)
+	// Handovers returns the signed headers above a height that name other validators for the next block than their own,
+	// ascending: at most limit, none left out in between.
+	//   ErrPruned  some of them, from that height on, have been pruned
+	Handovers(ctx context.Context, after uint64, limit int) ([]*types.LightBlock, error)
 	// Submit queues a transaction for a block. It also succeeds if the node has it already, queued or committed.
 	//   *ledger.OpError  it is refused
 	//   ErrBusy          too many are waiting

@@ -2,50 +2,69 @@ package light
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/cometbft/cometbft/crypto/ed25519"
-	"github.com/cometbft/cometbft/light"
 	"github.com/cometbft/cometbft/types"
 
 	"walrus/ledger"
 )
 
-// trustingPeriod limits the time for which validators are believed: practically forever. The genesis' validators do not
-// change, so none can withdraw the stake that it would lose by lying.
-const trustingPeriod = math.MaxInt64 / 2 * time.Nanosecond
-
 const (
-	// maxBisections bounds the headers fetched between a trusted header and a new one.
-	maxBisections = 64
-	// maxTrusted bounds the blocks kept to start from.
-	maxTrusted = 64
+	// maxEras bounds the validator sets remembered, the oldest of which are forgotten first: a chain with epochs of a
+	// minute has some 1500 in a trust period.
+	maxEras = 4096
 	// recentHeaders is the number of verified headers remembered by height, so that they are not verified twice.
 	recentHeaders = 256
 )
 
-// trust holds the verified part of the chain: the blocks to start from, and the latest.
+// Point is a header that a client believes, with the hash of the validators who sign the next one. It suffices to
+// verify later headers.
+type Point struct {
+	Height uint64
+	Hash   [32]byte // of the header; zero at height 0, before the first block
+	Time   time.Time
+	Next   [32]byte // hash of the validators of the next height
+}
+
+func pointOf(b *types.LightBlock) Point {
+	return Point{uint64(b.Height), [32]byte(b.Hash()), b.Time, [32]byte(b.NextValidatorsHash)}
+}
+
+// era is the time of one validator set.
+type era struct {
+	from, last int64 // first and last height; last is 0 while the era lasts
+	set        [32]byte
+	ended      time.Time // time of the last header
+}
+
+// trust holds the verified part of the chain: who signs blocks, and the newest header. A set of validators is known
+// from the header before its first, which more than two thirds of the set before have signed. There is no other way
+// from one set to the next.
 type trust struct {
-	chainID  string           // constant, as is anyClock
-	anyClock bool             // constant: blocks may be ahead of now
+	chainID  string           // constant, as are all before mu
+	anyClock bool             // blocks may be ahead of now
+	period   time.Duration    // the trust period
 	now      func() time.Time // this machine's clock, for comparisons with others'; time.Now except in tests
 
+	walk sync.Mutex // held while a page of hand-overs is followed, so that concurrent callers do not mix theirs
+
 	mu      sync.Mutex
-	pending *Checkpoint         // guarded by mu; to be fetched and trusted before the first block is verified; nil if none
-	blocks  []*types.LightBlock // guarded by mu; ascending by height, the genesis first
+	pending *Checkpoint // guarded by mu, as are all below; to be fetched and trusted before the first block is verified
+	stalled bool        // latest may be older than the trust period, because somebody vouches that the ledger stood still
+	latest  Point       // the newest believed header
+	eras    []era       // ascending, without gaps; the last one lasts
 	recent  [recentHeaders]struct {
 		height int64
 		hash   [32]byte
-	} // guarded by mu; by height modulo recentHeaders
+	} // by height modulo recentHeaders
 }
 
-// newTrust trusts the validators of the genesis, as if a header before the first block named them.
-func newTrust(g *ledger.Genesis) (*trust, error) {
+// votersOf returns the validators of a genesis.
+func votersOf(g *ledger.Genesis) (*types.ValidatorSet, error) {
 	var list []*types.Validator
 	keys := make(map[ledger.PublicKey]bool, len(g.Members))
 	for i := range g.Members {
@@ -62,65 +81,63 @@ func newTrust(g *ledger.Genesis) (*trust, error) {
 	if len(list) == 0 {
 		return nil, fmt.Errorf("%w: no member has a consensus key", ledger.ErrGenesis)
 	}
-	set := types.NewValidatorSet(list)
-	hash := set.Hash()
-	root := &types.LightBlock{
-		SignedHeader: &types.SignedHeader{Header: &types.Header{
-			ChainID: g.ChainID(), Height: 0, ValidatorsHash: hash, NextValidatorsHash: hash,
-			Time: g.Time.Add(-1), // the first block has the time of the genesis, and block times increase
-		}},
-		ValidatorSet: set,
-	}
-	return &trust{chainID: g.ChainID(), now: systemNow, blocks: []*types.LightBlock{root}}, nil
+	return types.NewValidatorSet(list), nil
 }
 
-// fetchBlock fetches a block at a height, unverified.
-type fetchBlock func(ctx context.Context, height int64) (*types.LightBlock, error)
+// newTrust trusts the validators of the genesis, as if a header before the first block named them.
+func newTrust(g *ledger.Genesis) (*trust, error) {
+	set, err := votersOf(g)
+	if err != nil {
+		return nil, err
+	}
+	t := &trust{chainID: g.ChainID(), period: TrustPeriod(g.EpochDuration), now: systemNow}
+	// The first block has the time of the genesis, and block times increase.
+	t.start(Point{Time: g.Time.Add(-1), Next: [32]byte(set.Hash())})
+	return t, nil
+}
 
-// verify checks that two thirds of the true validators have signed b. If most of them differ from the trusted
-// block's validators, it fetches blocks in between. Errors come from fetch, wrap ErrClock, or are a falsehood.
-func (t *trust) verify(ctx context.Context, b *types.LightBlock, fetch fetchBlock) error {
-	if err := t.begin(ctx, fetch); err != nil {
+// start trusts p alone. The caller holds mu, or the trust is new.
+func (t *trust) start(p Point) {
+	t.latest, t.eras = p, []era{{from: int64(p.Height) + 1, set: p.Next}}
+	clear(t.recent[:])
+	if p.Height > 0 {
+		t.note(int64(p.Height), p.Hash)
+	}
+}
+
+func (t *trust) note(height int64, hash [32]byte) {
+	if r := &t.recent[height%recentHeaders]; height > r.height {
+		r.height, r.hash = height, hash
+	}
+}
+
+// node fetches from one node, unverified.
+type node struct {
+	block     func(ctx context.Context, height int64) (*types.LightBlock, error)
+	handovers func(ctx context.Context, after int64) ([]*types.LightBlock, error)
+}
+
+// verify checks that more than two thirds of the true validators have signed b, and first follows the hand-overs that
+// lead to them. Errors come from the node, wrap ErrClock, ErrExpired, ErrCheckpoint or ErrUnproven, or are a falsehood.
+func (t *trust) verify(ctx context.Context, b *types.LightBlock, from node) error {
+	if err := t.begin(ctx, from); err != nil {
 		return err
 	}
 	if err := t.check(b); err != nil {
 		return err
 	}
-	base, known, err := t.base(b)
-	if err != nil || known {
-		return err
+	for range maxPages {
+		switch known, far, err := t.place(b); {
+		case err != nil || known:
+			return err
+		case !far:
+			return t.accept(b)
+		}
+		if err := t.follow(ctx, b, from); err != nil {
+			return err
+		}
 	}
-	now := t.now()
-	if err := t.reach(ctx, base, b, now, fetch); err != nil {
-		return err
-	}
-	if ahead := b.Time.Sub(now); ahead > clockSkew && !t.anyClock {
-		return fmt.Errorf("%w: block %d is %v ahead of this machine: set its clock", ErrClock, b.Height,
-			ahead.Round(time.Second))
-	}
-	t.add(b, false)
-	return nil
-}
-
-// begin fetches and trusts the checkpoint, once.
-func (t *trust) begin(ctx context.Context, fetch fetchBlock) error {
-	t.mu.Lock()
-	at := t.pending
-	t.mu.Unlock()
-	if at == nil {
-		return nil
-	}
-	b, err := fetch(ctx, int64(at.Height))
-	if err != nil {
-		return err
-	}
-	if err := t.checkpoint(b, at.Hash); err != nil {
-		return err
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.pending = nil
-	return nil
+	return wrong("block %d does not follow from block %d by %d hand-overs", b.Height, t.newest().Height, maxPages*MaxHandovers)
 }
 
 // check validates b by itself, without its signatures.
@@ -141,100 +158,79 @@ func (f falsehood) Unwrap() error { return f.error }
 
 func wrong(format string, args ...any) error { return falsehood{fmt.Errorf(format, args...)} }
 
-// base returns the trusted block from which to verify b, unless b is known.
-func (t *trust) base(b *types.LightBlock) (base *types.LightBlock, known bool, err error) {
+// place compares b with the eras: it is known, its signatures decide, or its era is far: hand-overs lead there.
+func (t *trust) place(b *types.LightBlock) (known, far bool, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if r := &t.recent[b.Height%recentHeaders]; r.height == b.Height {
 		if r.hash == [32]byte(b.Hash()) {
-			return nil, true, nil
+			return true, false, nil
 		}
-		return nil, false, wrong("block %d has hash %s, but the signed one has hash %x", b.Height, b.Hash(), r.hash)
+		return false, false, wrong("block %d has hash %s, but the signed one has hash %x", b.Height, b.Hash(), r.hash)
 	}
-	for _, have := range t.blocks {
-		if have.Height < b.Height {
-			base = have
-		}
+	if err := t.fresh(); err != nil {
+		return false, false, err
 	}
-	return base, false, nil
+	if later := b.Height > int64(t.latest.Height); later != b.Time.After(t.latest.Time) {
+		return false, false, wrong("block %d of %s does not follow from block %d of %s: times do not increase", b.Height,
+			b.Time.UTC().Format(time.RFC3339Nano), t.latest.Height, t.latest.Time.UTC().Format(time.RFC3339Nano))
+	}
+	i := len(t.eras) - 1
+	for i > 0 && b.Height < t.eras[i].from {
+		i--
+	}
+	switch e, same := &t.eras[i], t.eras[i].set == [32]byte(b.ValidatorsHash); {
+	case e.last > 0 && t.now().Sub(e.ended) > t.period:
+		return false, false, fmt.Errorf("block %d: %w: its validators have left, %s ago", b.Height, ErrUnproven,
+			DurationText(t.now().Sub(e.ended)))
+	case same:
+		return false, false, nil
+	case b.Height < e.from: // before the first block that is believed
+		return false, false, fmt.Errorf("block %d: %w: this client's trust begins at block %d", b.Height, ErrUnproven, e.from)
+	case e.last == 0 && b.Height > max(e.from, int64(t.latest.Height)):
+		return false, true, nil
+	}
+	return false, false, wrong("block %d does not follow from block %d: its validators are others than the signed ones",
+		b.Height, t.latest.Height)
 }
 
-// reach verifies b from base, through blocks between them if necessary.
-func (t *trust) reach(ctx context.Context, base, b *types.LightBlock, now time.Time, fetch fetchBlock) error {
-	path := []*types.LightBlock{b} // the next one is last
-	for range maxBisections {
-		next := path[len(path)-1]
-		at := now
-		if next.Time.After(at) {
-			at = next.Time // verify checks the clock
-		}
-		err := light.Verify(base.SignedHeader, base.ValidatorSet, next.SignedHeader, next.ValidatorSet,
-			trustingPeriod, at, clockSkew, light.DefaultTrustLevel)
-		var strangers light.ErrNewValSetCantBeTrusted
-		switch {
-		case err == nil:
-			base, path = next, path[:len(path)-1]
-			if len(path) == 0 {
-				return nil
-			}
-			t.add(base, true)
-		case errors.As(err, &strangers):
-			pivot, err := fetch(ctx, base.Height+(next.Height-base.Height)/2)
-			if err != nil {
-				return err
-			}
-			if err := t.check(pivot); err != nil {
-				return err
-			}
-			path = append(path, pivot)
-		default:
-			return wrong("block %d does not follow from block %d: %w", next.Height, base.Height, err)
-		}
+// accept believes b if more than two thirds of its validators have signed it. The caller knows that they are the
+// validators of b's height.
+func (t *trust) accept(b *types.LightBlock) error {
+	if err := b.ValidatorSet.VerifyCommitLight(b.ChainID, b.Commit.BlockID, b.Height, b.Commit); err != nil {
+		return wrong("block %d does not follow from block %d: %w", b.Height, t.newest().Height, err)
 	}
-	return wrong("block %d does not follow from a trusted block in %d steps", b.Height, maxBisections)
-}
-
-// add remembers a verified block. Blocks that stay are starting points; of the others only the latest is kept.
-func (t *trust) add(b *types.LightBlock, stays bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	r := &t.recent[b.Height%recentHeaders]
-	if b.Height > r.height {
-		r.height, r.hash = b.Height, [32]byte(b.Hash())
+	if ahead := b.Time.Sub(t.now()); ahead > clockSkew && !t.anyClock {
+		return fmt.Errorf("%w: block %d is %v ahead of this machine: set its clock", ErrClock, b.Height,
+			ahead.Round(time.Second))
 	}
-	i, found := slices.BinarySearchFunc(t.blocks, b.Height,
-		func(have *types.LightBlock, h int64) int { return int(have.Height - h) })
-	switch {
-	case found:
-	case i == len(t.blocks) && !stays && i > 1 && sameSet(t.blocks[i-1], b) && sameSet(t.blocks[i-2], b):
-		t.blocks[i-1] = b // instead of the one before: verifying from its predecessor is as easy
-	case i == len(t.blocks) || stays && len(t.blocks) < maxTrusted:
-		t.blocks = slices.Insert(t.blocks, i, b)
-	}
-	if len(t.blocks) > maxTrusted {
-		t.blocks = slices.Delete(t.blocks, 1, 2)
-	}
-}
-
-func sameSet(a, b *types.LightBlock) bool {
-	return string(a.ValidatorsHash) == string(b.ValidatorsHash)
-}
-
-// checkpoint trusts the block with a hash that was given from outside.
-func (t *trust) checkpoint(b *types.LightBlock, hash [32]byte) error {
-	if err := t.check(b); err != nil {
-		return err
-	}
-	if [32]byte(b.Hash()) != hash {
-		return wrong("block %d has hash %s, but the checkpoint has %x", b.Height, b.Hash(), hash)
-	}
-	t.add(b, true)
+	t.add(b)
 	return nil
 }
 
-// latest returns the newest verified block; at first the genesis.
-func (t *trust) latest() *types.LightBlock {
+// add remembers a verified block. The newest ends its era if it names other validators for the next.
+func (t *trust) add(b *types.LightBlock) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.blocks[len(t.blocks)-1]
+	t.note(b.Height, [32]byte(b.Hash()))
+	last := &t.eras[len(t.eras)-1]
+	if uint64(b.Height) <= t.latest.Height || last.set != [32]byte(b.ValidatorsHash) {
+		return
+	}
+	t.latest, t.stalled = pointOf(b), t.stalled && t.now().Sub(b.Time) > t.period
+	if t.latest.Next == last.set {
+		return
+	}
+	last.last, last.ended = b.Height, b.Time
+	t.eras = append(t.eras, era{from: b.Height + 1, set: t.latest.Next})
+	if drop := len(t.eras) - maxEras; drop > 0 {
+		t.eras = slices.Delete(t.eras, 0, drop)
+	}
+}
+
+// newest returns the newest believed header.
+func (t *trust) newest() Point {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.latest
 }
