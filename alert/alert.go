@@ -1,7 +1,8 @@
 // Package alert tells the operator of a storage node when others see trouble with it: slivers that are missing or
-// wrong, a node that cannot be reached, and a disk that runs full. Book decides, as a pure step function, which facts become an alert: one for
-// one cause in an hour, and one when the trouble is over. Sender delivers alerts by webhook, command, mail and log.
-// Evidence keeps the proofs. The package finds no trouble by itself: package node tells it the facts.
+// wrong, and a node that cannot be reached; and when the ledger's disk runs full. Book decides, as a pure step
+// function, which facts become an alert: one for one cause in an hour, and one when the trouble is over. Sender
+// delivers alerts by webhook, command, mail and log. Evidence keeps the proofs. The package finds no trouble by itself:
+// package node tells it the facts.
 //
 // Nothing that leaves this package holds a path of the machine, the address of a webhook, or text from another peer
 // that was not cleaned. Start with Book and Sender.

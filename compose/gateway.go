@@ -37,7 +37,7 @@ func NodeGateway(n *config.Node, version string, log *slog.Logger) (*Gateway, er
 	}
 	var payer *wallet.Wallet
 	if n.Gateway.Wallet != "" {
-		if payer, err = wallet.Load(n.Gateway.Wallet); err != nil {
+		if payer, err = n.Gateway.LoadWallet(); err != nil {
 			return nil, err
 		}
 	}

@@ -432,3 +432,27 @@ func FuzzParseRanges(f *testing.F) {
 		}
 	})
 }
+
+// TestVoters: the hundred members with the most shards vote, of equals those with the lower peer IDs.
+func TestVoters(t *testing.T) {
+	g := &Genesis{Members: make([]GenesisMember, MaxVoters+3)}
+	for i := range g.Members {
+		m := &g.Members[i]
+		m.Node, m.Consensus, m.Shards = peer.ID(fmt.Sprintf("%03d", 200-i)), PublicKey{1, byte(i)}, []int{0, 1}
+	}
+	g.Members[0].Shards = []int{0, 1, 2} // the most, though its peer ID is the highest
+	g.Members[5].Consensus = PublicKey{}
+	g.Members[MaxVoters+2].Shards = []int{0}
+	voters := g.Voters()
+	if len(voters) != MaxVoters || voters[0] != 0 || !slices.IsSorted(voters) {
+		t.Fatalf("%d voters: %v", len(voters), voters)
+	}
+	for _, i := range []int{1, 5, MaxVoters + 2} { // the highest peer ID of equals, no key, fewest shards
+		if slices.Contains(voters, i) {
+			t.Errorf("member %d votes", i)
+		}
+	}
+	if g.Members = g.Members[:7]; len(g.Voters()) != 6 {
+		t.Errorf("of seven with six keys %v vote", g.Voters())
+	}
+}

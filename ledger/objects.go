@@ -113,5 +113,5 @@ type Member struct {
 	Shards    []int
 }
 
-// Validates reports whether the member has a vote on blocks; its weight is its number of shards.
+// Validates reports whether the member has a key for votes on blocks. Whether it votes is said by Genesis.Voters.
 func (m *Member) Validates() bool { return m.Consensus != PublicKey{} }

@@ -35,9 +35,11 @@ type genesisMember struct {
 }
 
 func newGenesisMembers(g *ledger.Genesis) (list []genesisMember) {
+	voters := g.Voters()
 	for i := range g.Members {
 		m := &g.Members[i]
-		list = append(list, genesisMember{m.Node.String(), m.Name, append([]int{}, m.Shards...), m.Validates()})
+		_, votes := slices.BinarySearch(voters, i)
+		list = append(list, genesisMember{m.Node.String(), m.Name, append([]int{}, m.Shards...), votes})
 	}
 	return list
 }

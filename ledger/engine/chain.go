@@ -14,16 +14,13 @@ import (
 	"github.com/cometbft/cometbft/blocksync"
 	"github.com/cometbft/cometbft/config"
 	"github.com/cometbft/cometbft/crypto/ed25519"
-	"github.com/cometbft/cometbft/mempool"
 	"github.com/cometbft/cometbft/node"
 	"github.com/cometbft/cometbft/p2p"
 	"github.com/cometbft/cometbft/proxy"
 	sm "github.com/cometbft/cometbft/state"
 	"github.com/cometbft/cometbft/store"
 	"github.com/cometbft/cometbft/types"
-	"github.com/cosmos/gogoproto/proto"
 
-	"walrus/ledger"
 	"walrus/ledger/light"
 )
 
@@ -39,6 +36,8 @@ type chainConfig struct {
 	timing    Timing
 	refuses   func() error // why no transactions are taken; nil if they are
 	app       abci.Application
+	pool      pool
+	room      int64 // for transactions in our proposals, in bytes
 	stores    config.DBProvider
 	signs     types.PrivValidator
 	log       *slog.Logger
@@ -51,11 +50,11 @@ type chain struct {
 	node      *node.Node
 	sw        *sw
 	guard     *guard
+	gossip    *gossip
 	state     sm.Store // read only, as is states, its database
 	states    dbm.DB
 	handovers handovers
-	voices    voices // has a lock of its own
-	wal       wal    // owned by the goroutine that commits blocks
+	wal       wal // owned by the goroutine that commits blocks
 
 	caughtUp chan struct{} // closed when this node takes part in consensus
 	failure  chan struct{} // closed when the chain cannot go on
@@ -108,8 +107,7 @@ func cometConfig(cfg *chainConfig) *config.Config {
 	c.P2P.ListenAddress, c.P2P.PexReactor = "tcp://127.0.0.1:0", false // must parse; never listened at
 	c.P2P.AddrBook = filepath.Join(cfg.dir, "unused")                  // never written
 
-	c.Mempool.Size, c.Mempool.MaxTxsBytes, c.Mempool.CacheSize = mempoolTxs, mempoolBytes, mempoolSeen
-	c.Mempool.MaxTxBytes, c.Mempool.Recheck, c.Mempool.Broadcast = ledger.MaxTxSize, true, true
+	c.Mempool.Size, c.Mempool.CacheSize, c.Mempool.Recheck, c.Mempool.Broadcast = 1, 1, true, false // see bell
 
 	t, co := cfg.timing, c.Consensus
 	co.WalPath = walDir + "/wal"
@@ -135,7 +133,6 @@ func openChain(ctx context.Context, cfg chainConfig) (*chain, error) {
 	c := &chain{cfg: cfg, caughtUp: make(chan struct{}), failure: make(chan struct{}), saved: make(chan struct{})}
 	c.wal.file = walFile
 	c.heightAt, c.due = time.Now(), cfg.heartbeat
-	c.voices.know(cfg.members)
 	c.enoughAt = c.heightAt
 	c.guard = &guard{Application: cfg.app, chain: c}
 	logger := newLogger(ctx, cfg.log, c.fail)
@@ -146,14 +143,10 @@ func openChain(ctx context.Context, cfg chainConfig) (*chain, error) {
 	if c.sw, err = newSwitch(cfg.switchConfig, logger.With("module", "switch")); err != nil {
 		return nil, err
 	}
-	c.sw.fail, c.sw.late, c.sw.hear = c.fail, c.late, c.voices.hear
+	c.sw.fail, c.sw.late = c.fail, c.late
 	if w, ok := cfg.signs.(*witness); ok {
 		w.watch(cfg.doc.ChainID, cfg.log, c.fail)
-		c.guard.witness = w
-		c.sw.hear = func(msg proto.Message) {
-			c.voices.hear(msg)
-			w.hear(msg)
-		}
+		c.guard.witness, c.sw.hear = w, w.hear
 	}
 	if c.node, err = c.assemble(ctx, logger); err != nil {
 		return nil, err
@@ -163,15 +156,20 @@ func openChain(ctx context.Context, cfg chainConfig) (*chain, error) {
 			cfg.dir, have, cfg.doc.ChainID))
 	}
 	c.sw.info = c.node.NodeInfo()
+	c.guard.gossip = newGossip(cfg.pool, &bell{make(chan struct{}, 1), c.node.Mempool}, c.catchingUp,
+		logger.With("module", "mempool"))
 	c.height = c.node.BlockStore().Height()
-	c.voices.begin(c.height + 1)
+	c.sw.voices.begin(c.height + 1)
 	for _, name := range []string{"CONSENSUS", "BLOCKSYNC", "MEMPOOL", "EVIDENCE"} {
 		r, ok := c.node.Switch().Reactor(name)
 		if !ok {
 			return nil, errors.Join(c.release(), fmt.Errorf("consensus has no reactor %s", name))
 		}
-		if name == "CONSENSUS" {
+		switch name {
+		case "CONSENSUS":
 			r = &entrance{Reactor: c.node.ConsensusReactor(), chain: c}
+		case "MEMPOOL":
+			r = c.guard.gossip
 		}
 		c.sw.attach(name, r, boundChannel)
 	}
@@ -259,11 +257,8 @@ func untilBlock(now, end time.Time, pause time.Duration) time.Duration {
 // boundChannel limits a peer's memory use to the size of our blocks and transactions.
 func boundChannel(d *p2p.ChannelDescriptor) {
 	d.RecvMessageCapacity = min(d.RecvMessageCapacity, maxMessage)
-	switch d.ID {
-	case blocksync.BlocksyncChannel:
+	if d.ID == blocksync.BlocksyncChannel {
 		d.SendQueueCapacity = blockQueue
-	case mempool.MempoolChannel:
-		d.SendQueueCapacity = txQueue
 	}
 }
 

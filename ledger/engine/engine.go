@@ -25,6 +25,7 @@ import (
 	"walrus/ledger/engine/badgerdb"
 	"walrus/ledger/light"
 	"walrus/ledger/machine"
+	"walrus/ledger/mempool"
 )
 
 var (
@@ -67,6 +68,10 @@ type Config struct {
 	Archive bool
 	// SnapshotEvery is the number of heights between snapshots for joining nodes. Default 1000.
 	SnapshotEvery uint64
+	// StateCache is the memory for parts of the state's tree, in bytes. Default merkle.DefaultCache.
+	StateCache int
+	// Waiting bounds the transactions that wait for a block. Default app.DefaultWaiting().
+	Waiting mempool.Limits
 	// Limits bound what light clients may use. Default light.DefaultLimits().
 	Limits light.Limits
 	// Disk measures the disk of Dir. Default: the operating system tells it.
@@ -115,11 +120,12 @@ func (c *Config) Retention() app.Retention {
 
 // Node runs the ledger on a node. Its methods may be called concurrently, except Run and Close.
 type Node struct {
-	cfg     Config // constant after New, as are the next seven; only tests change far
+	cfg     Config // constant after New, as are the next eight; only tests change far and room
 	log     *slog.Logger
 	members []member
 	ready   chan struct{} // closed when the node has first caught up
 	far     uint64        // farBehind; tests set less
+	room    int64         // for transactions in our proposals, in bytes: maxTxs; tests set less
 	recent  *proofs       // of the last blocks
 	older   *proofs       // of all others
 	disk    diskWatch
@@ -145,14 +151,17 @@ func New(cfg Config) (*Node, error) {
 		return nil, err
 	}
 	n := &Node{
-		cfg: cfg, log: cfg.Logger, ready: make(chan struct{}), far: farBehind, recent: newProofs(), older: newProofs(),
+		cfg: cfg, log: cfg.Logger, ready: make(chan struct{}), far: farBehind, room: maxTxs, recent: newProofs(), older: newProofs(),
 		moved: make(chan struct{}), disk: diskWatch{log: cfg.Logger},
 	}
 	for _, m := range cfg.Genesis.Members {
 		if _, err := cometID(m.Node); err != nil {
 			return nil, fmt.Errorf("ledger: member %s: %w", m.Name, err)
 		}
-		n.members = append(n.members, member{id: m.Node, name: m.Name, shares: int64(len(m.Shards)), key: m.Consensus})
+		n.members = append(n.members, member{id: m.Node, name: m.Name, shares: int64(len(m.Shards))})
+	}
+	for _, i := range cfg.Genesis.Voters() {
+		n.members[i].key = cfg.Genesis.Members[i].Consensus
 	}
 	if err := n.checkKey(); err != nil {
 		return nil, err
@@ -192,8 +201,8 @@ func (n *Node) open(dir string) (*badgerdb.DB, *app.App, error) {
 		return nil, nil, fmt.Errorf("ledger: %w", err)
 	}
 	a, err := app.Open(app.Config{
-		DB: db, Genesis: n.cfg.Genesis, Keep: n.cfg.Retention(), SnapshotEvery: n.cfg.SnapshotEvery, MaxPending: mempoolTxs,
-		Rules: n.cfg.Rules, Logger: n.log,
+		DB: db, Genesis: n.cfg.Genesis, Keep: n.cfg.Retention(), SnapshotEvery: n.cfg.SnapshotEvery,
+		Cache: n.cfg.StateCache, Waiting: n.cfg.Waiting, Rules: n.cfg.Rules, Logger: n.log,
 	})
 	if err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("ledger in %s: %w", dir, err), db.Close())
@@ -288,7 +297,7 @@ func (n *Node) start(ctx context.Context) (*chain, error) {
 		},
 		runs:    app.Runs,
 		refuses: func() error { return n.disk.refuses(db) },
-		app:     app, stores: db.Provider(), signs: signs, log: n.log.With("component", "consensus"),
+		app:     app, pool: app, room: n.room, stores: db.Provider(), signs: signs, log: n.log.With("component", "consensus"),
 	})
 }
 
@@ -307,7 +316,7 @@ func (n *Node) watch(ctx context.Context, c *chain, db *badgerdb.DB) {
 	c.mu.Lock()
 	c.seen(time.Now())
 	c.mu.Unlock()
-	stalled, behind := false, 0
+	stalled, behind, stuck, last := false, 0, 0, uint64(0)
 	for {
 		select {
 		case <-ctx.Done():
@@ -341,11 +350,22 @@ func (n *Node) watch(ctx context.Context, c *chain, db *badgerdb.DB) {
 			n.log.Info("far behind the other members: restarting consensus", "height", s.Height, "others", c.othersAt())
 			return
 		}
+		if stuck++; c.catchingUp() || c.othersAt() < int64(s.Height+lag) || s.Height != last {
+			stuck = 0
+		}
+		if last = s.Height; stuck == stuckLooks {
+			n.log.Info("behind the other members, and they pass on no blocks: restarting consensus", "height", s.Height, "others", c.othersAt())
+			return
+		}
 	}
 }
 
 // behindLooks: the node must be far behind in this many checks in a row, one every stallGrace, to be restarted.
 const behindLooks = 5
+
+// stuckLooks: a node that is behind without a new block in this many checks in a row is restarted. The others may have
+// pruned the blocks that it needs.
+const stuckLooks = 15
 
 // Ready is closed when the node has caught up with the ledger for the first time.
 func (n *Node) Ready() <-chan struct{} { return n.ready }

@@ -12,8 +12,8 @@ import (
 	"walrus/ledger/light"
 )
 
-// An idle ledger does little in two hours: after some minutes it makes one block every 16 minutes, and each of CometBFT's
-// goroutines looks up less than once a second instead of 500 times. Clients find it alive all the time, and a transaction
+// An idle ledger does little in two hours: after some minutes it makes a block every 16 minutes, and each of CometBFT's
+// goroutines looks up less than once a second instead of 500 times. Clients find it alive all the time. A transaction
 // brings back the first pause.
 func TestIdle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

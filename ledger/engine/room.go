@@ -18,9 +18,10 @@ const (
 	// warnShare and warnFree: the operator is warned when less than one part in warnShare of the disk is free, or less
 	// than warnFree bytes.
 	warnShare, warnFree = 10, 2 << 30
-	// refuseFree: with fewer free bytes the node takes no transactions from clients and other nodes. Above the last
-	// reserve, badgerdb.MinFree, remain 384 MiB: without transactions a year of empty blocks, and with those that others
-	// put into blocks some hundred full blocks. The store takes no new data long before.
+	// refuseFree: with fewer free bytes the node takes no transactions but those that other nodes have taken. If it
+	// refused these as well, each of its turns to propose would delay a block. Above the last reserve, badgerdb.MinFree,
+	// remain 384 MiB: without transactions a year of empty blocks, and a hundred full blocks or more of the others'. The
+	// store takes no new data long before.
 	refuseFree = 512 << 20
 	// lookRoom is the pause between measurements of the disk.
 	lookRoom = time.Second
@@ -34,7 +35,7 @@ const (
 	RoomEnough Alarm = iota
 	// RoomShort: the operator should act.
 	RoomShort
-	// RoomNone: the node takes no transactions. It goes on with the blocks of others, and proposes what already waits.
+	// RoomNone: the node takes no transactions. It goes on with what others take.
 	RoomNone
 	// RoomLast: the node ends, since the next block might not fit.
 	RoomLast

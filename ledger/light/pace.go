@@ -24,7 +24,7 @@ const (
 func Heartbeat(epoch time.Duration) time.Duration { return min(heartbeat, epoch/beatsPerEpoch) }
 
 // Pause returns the pause after a block, until an empty one is made, on a chain with epochs of this length. gap is the
-// time between the agreement on the block and the agreement on the one before. It is twice the pause before, so it
+// time between the agreement on the block and the agreement on the one before. It is twice the pause before: it
 // doubles from Heartbeat to 16 minutes: after a gap of up to 110 s come 2 min, up to 230 s 4 min, up to 470 s 8 min. A
 // gap beyond the longest pause was a stall, and counts as none.
 //
@@ -41,8 +41,8 @@ func Pause(gap, epoch time.Duration) time.Duration {
 	return pause
 }
 
-// staleAfter returns the greatest age of the latest header, which has the time of the agreement on the block before: gap
-// until the agreement on the block itself, the pause after that, whatever clocks and votes make of the gap, and
+// staleAfter returns the greatest age of the latest header, which has the time of the agreement on the block before:
+// gap until the agreement on the block itself, the pause after that, whatever clocks and votes make of the gap, and
 // clockSkew for votes, travel and clocks.
 func staleAfter(gap, epoch time.Duration) time.Duration {
 	return gap + max(Pause(gap-clockSkew, epoch), Pause(gap+clockSkew, epoch)) + clockSkew

@@ -20,11 +20,11 @@ func (o *Objection) Error() string {
 	return fmt.Sprintf("transaction %d would have no effect: %s", o.Index, o.Reason.Text)
 }
 
-// Check runs a proposed block like Apply, but refuses one above ledger.MaxBlockWork, and one with anything that has no
-// effect: bytes that are no transaction, or transactions that would be invalid. Then the error is an *Objection. What
-// costs least is checked first: forms, expiries, work, nonces and fees before signatures, signatures before
-// certificates and operations. Running ends at the first transaction without effect. A decided block has passed this
-// check on the nodes that voted for it; Apply runs it whatever it contains.
+// Check runs a proposed block like Apply, but refuses one that contains anything without effect, bytes that are no
+// transaction or transactions that would be invalid, and one above ledger.MaxBlockWork. Then the error is an
+// *Objection. What costs least is checked first: forms, expiries, work, nonces and fees before signatures, signatures
+// before certificates and operations. Running ends at the first transaction without effect. A decided block has
+// passed this check on the nodes that voted for it; Apply runs it whatever it contains.
 func (s State) Check(b Block, o Options) (*Outcome, error) {
 	o.strict = true
 	return s.Apply(b, o)

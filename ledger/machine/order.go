@@ -34,8 +34,8 @@ func (s State) Propose(b Block, maxBytes int64, o Options) ([][]byte, error) {
 	return picked, nil
 }
 
-// fairShare: whatever it pays, one sender fills at most 1/fairShare of a block before all others have had their share.
-const fairShare = 4
+// FairShare: whatever it pays, one sender fills at most 1/FairShare of a block before all others have had their share.
+const FairShare = 4
 
 // Order arranges transactions for a block of at most maxBytes and ledger.MaxBlockWork:
 //
@@ -47,7 +47,7 @@ const fairShare = 4
 //   - Malformed and underpaying transactions are skipped.
 func Order(p ledger.Params, txs [][]byte, maxBytes int64) [][]byte {
 	q := newQueue(&p, txs)
-	share, work := maxBytes/fairShare, uint64(0) // work picked
+	share, work := maxBytes/FairShare, uint64(0) // work picked
 	var picked [][]byte
 	for q.Len() > 0 {
 		s := q.senders[0]
@@ -66,7 +66,7 @@ func Order(p ledger.Params, txs [][]byte, maxBytes int64) [][]byte {
 		s.turns++
 		s.bytes += size
 		s.work += next.work
-		s.served = s.bytes >= share || s.work >= ledger.MaxBlockWork/fairShare
+		s.served = s.bytes >= share || s.work >= ledger.MaxBlockWork/FairShare
 		if len(s.waiting) == 0 {
 			heap.Pop(q)
 		} else {

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"walrus/ledger"
+	"walrus/ledger/mempool"
 )
 
 // tipped signs a transfer that pays tip above the least fee.
@@ -95,14 +96,14 @@ func TestOrderBoundsTips(t *testing.T) {
 	flooder, user := newWallet("flooder"), newWallet("user")
 	n := funded(t, ledger.WAL, flooder, user)
 	var txs [][]byte
-	for nonce := range uint64(MaxPending) {
+	for nonce := range uint64(mempool.MaxWaiting) {
 		tx := n.sign(flooder, nonce, slices.Repeat([]ledger.Op{transferTo(user)}, ledger.MaxOps)...)
 		tx.Fee *= 10
 		txs = append(txs, tx.Marshal())
 	}
 	txs = append(txs, n.tipped(user, 0, 0), n.tipped(user, 1, 0))
 	picked := Order(n.genesis.Params(), txs, 1<<20)
-	for _, raw := range txs[MaxPending:] {
+	for _, raw := range txs[mempool.MaxWaiting:] {
 		if !slices.ContainsFunc(picked, func(p []byte) bool { return string(p) == string(raw) }) {
 			t.Error("a transaction of the user is not among those picked")
 		}

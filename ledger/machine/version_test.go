@@ -51,7 +51,7 @@ func TestChangeRules(t *testing.T) {
 	if r := n.commit(t, Options{}, raw).Results[0]; r.Code != ledger.CodeFormat || r.Fee != 0 {
 		t.Errorf("an operation of the next version: %v, fee %v", r.Code, r.Fee)
 	}
-	_, _, err := openGate(t, n, 10).Admit(raw, nil)
+	_, _, err := openGate(t, n, 10).Admit(raw, nil, false)
 	wantCode(t, "admit an operation of the next version", err, ledger.CodeFormat)
 	const at = 120
 	vote(0, 0, 3, at, ledger.CodeState)
@@ -97,7 +97,7 @@ func TestChangeRules(t *testing.T) {
 
 func admit(t *testing.T, n *network, tx *ledger.Tx) error {
 	t.Helper()
-	_, _, err := openGate(t, n, 10).Admit(tx.Marshal(), nil)
+	_, _, err := openGate(t, n, 10).Admit(tx.Marshal(), nil, false)
 	return err
 }
 

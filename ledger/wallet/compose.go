@@ -13,10 +13,16 @@ import (
 
 // flight is a transaction that was sent and has no receipt yet.
 type flight struct {
-	tx    *ledger.Tx
-	parts []part
-	need  ledger.Amount // most that it may cost
+	tx      *ledger.Tx           // changed by raise alone, which the goroutine of fly calls
+	batch   *batch               // nil for a Bump
+	earlier map[ledger.TxID]bool // IDs that it had with lower fees
+	parts   []part
+	need    ledger.Amount // most that it may cost
+	most    ledger.Amount // bound on its fee
 }
+
+// is reports whether a transaction is this one, with whatever fee.
+func (f *flight) is(id ledger.TxID) bool { return f.tx.ID() == id || f.earlier[id] }
 
 // part is one order's share of a transaction.
 type part struct {
@@ -91,7 +97,7 @@ func (p *Payer) draft(b *batch, head *Head, nonce uint64, newest bool) (f *fligh
 	}
 	tx := &ledger.Tx{Network: head.Network, Nonce: nonce, Expiry: head.Height + lifetime + p.salt}
 	size, need := len(tx.Marshal()), ledger.Amount(0)
-	f = &flight{tx: tx}
+	f = &flight{tx: tx, batch: b, earlier: map[ledger.TxID]bool{}}
 	var later []*order
 	for _, o := range b.orders {
 		if o.batch != b {
@@ -135,7 +141,7 @@ func (p *Payer) draft(b *batch, head *Head, nonce uint64, newest bool) (f *fligh
 	}
 	tx.Fee = head.Params.MinFee(size, tx.Ops)
 	tx.Sign(p.wallet.key)
-	f.need = add(need, tx.Fee)
+	f.need, f.most = add(need, tx.Fee), times(tx.Fee, max(p.wallet.maxFee, 1))
 	p.flights = append(p.flights, f)
 	b.tx = tx
 	return f, false
