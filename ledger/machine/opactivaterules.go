@@ -4,8 +4,8 @@ import "walrus/ledger"
 
 func declareActivateRules(x *run, _ ledger.ActivateRules) { declare(x, &x.block.rules, theRules{}) }
 
-// applyActivateRules records a member's vote. More than two thirds of the shards for the same version and height decide:
-// the votes then go, and the state before that height says that it changes.
+// applyActivateRules records a member's vote. More than two thirds of the shards for the same version and height
+// decide: the votes then go, and the state before that height says that it changes.
 func applyActivateRules(x *run, op ledger.ActivateRules) *ledger.OpError {
 	committee := x.block.certificates.committee
 	member, ok := committee.Member(x.tx.Sender.Peer())
