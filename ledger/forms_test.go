@@ -51,9 +51,9 @@ func everyOp() []Op {
 		RefuteBlob{BlobID: id(25), Certificate: []byte{6}},
 		BondMonitor{Monitor: id(26), Amount: 27 * WAL, Agreement: [64]byte{28, 63: 29}},
 		UnbondMonitor{Monitor: id(30)},
-		ActivateRules{Version: 2, Height: 300},
 		AcceptOffer{Object: id(31), From: id(32)},
 		WithdrawOffer{Object: id(33)},
+		ActivateRules{Version: 2, Height: 300},
 	}
 }
 
