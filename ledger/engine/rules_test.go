@@ -13,8 +13,8 @@ import (
 	"walrus/ledger/machine"
 )
 
-// TestChangeRules has four validators change to version 2 of the rules, which has another operation. One of them runs an
-// old program: it stops before the first block of version 2, and says why, also when it is started again. The others go
+// TestChangeRules has four validators change to version 2 of the rules, which has another operation. One of them runs
+// an old program: it stops before the first block of version 2, and says why, also when it is started again. The others go
 // on. With the new program it catches up, and all have the same state.
 func TestChangeRules(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -103,7 +103,7 @@ func readAt(ctx context.Context, c *Client, id peer.ID, at At, keys [][]byte) (*
 	return &answer, nil
 }
 
-// tellRules warns once that the network's rules are newer than this program. Reading goes on: what it cannot read fails.
+// tellRules warns once that the network's rules are newer than this program. Reading goes on.
 func tellRules(c *Client, version uint64) {
 	if version > ledger.RulesVersion {
 		c.newer.Do(func() {
