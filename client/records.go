@@ -296,6 +296,7 @@ type Info struct {
 	Epoch     uint32
 	EpochEnd  time.Time     // scheduled end of the epoch
 	Burned    ledger.Amount // of all WAL so far
+	Rules     ledger.Rules  // version of the ledger's rules
 	Sold      uint64        // bytes of encoded size, in this epoch
 	Rewards   ledger.Amount // paid out at the end of this epoch, so far
 	Balance   ledger.Amount // of the client's account; zero without a wallet
@@ -308,9 +309,9 @@ func (c *Client) Info(ctx context.Context) (*Info, error) {
 		return nil, fmt.Errorf("info: %w", err)
 	}
 	// pots are read by epoch: read the next one too, in case the epoch changes meanwhile
-	k, r, err := c.now(ctx, ledger.KeySupply(), ledger.KeyPot(com.Epoch()), ledger.KeyPot(com.Epoch()+1))
+	k, r, err := c.now(ctx, ledger.KeySupply(), ledger.KeyRules(), ledger.KeyPot(com.Epoch()), ledger.KeyPot(com.Epoch()+1))
 	if err == nil && k.epoch > com.Epoch()+1 {
-		k, r, err = c.now(ctx, ledger.KeySupply(), ledger.KeyPot(k.epoch), ledger.KeyPot(k.epoch+1))
+		k, r, err = c.now(ctx, ledger.KeySupply(), ledger.KeyRules(), ledger.KeyPot(k.epoch), ledger.KeyPot(k.epoch+1))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("info: %w", err)
@@ -323,6 +324,10 @@ func (c *Client) Info(ctx context.Context) (*Info, error) {
 	if err != nil {
 		return nil, fmt.Errorf("info: %w", err)
 	}
+	rules, err := ledger.ReadRules(r)
+	if err != nil {
+		return nil, fmt.Errorf("info: %w", err)
+	}
 	pot, err := ledger.ReadPot(r, epoch.Epoch)
 	if err != nil {
 		return nil, fmt.Errorf("info: %w", err)
@@ -332,6 +337,6 @@ func (c *Client) Info(ctx context.Context) (*Info, error) {
 	}
 	return &Info{
 		Params: k.params, Committee: com, Epoch: epoch.Epoch, EpochEnd: time.Unix(0, epoch.Start).Add(k.params.EpochDuration),
-		Burned: supply.Burned, Sold: pot.Sold, Rewards: pot.Rewards, Balance: k.account.Balance,
+		Rules: rules, Burned: supply.Burned, Sold: pot.Sold, Rewards: pot.Rewards, Balance: k.account.Balance,
 	}, nil
 }

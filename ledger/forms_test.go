@@ -52,6 +52,7 @@ func everyOp() []Op {
 		UnbondMonitor{Monitor: id(30)},
 		AcceptOffer{Object: id(31), From: id(32)},
 		WithdrawOffer{Object: id(33)},
+		ActivateRules{Version: 2, Height: 300},
 	}
 }
 
@@ -108,6 +109,8 @@ func testForms() map[string]namedForm {
 		"pot":            formOf(Pot{1, 2}, UnmarshalPot),
 		"epoch":          formOf(EpochInfo{1, -2, 3}, unmarshalEpochInfo),
 		"supply":         formOf(Supply{1}, unmarshalSupply),
+		"rules":          formOf(Rules{1, 2, 300, []RulesVote{{1, 2, 300}, {2, 2, 400}}}, UnmarshalRules),
+		"rules event":    formOf(Event{Kind: EventRulesVoted, From: id(1), Epoch: 2, Version: 3, Height: 4}, UnmarshalEvent),
 		"parameters":     formOf(Params{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}, unmarshalParams),
 		"member":         formOf(testMember(), unmarshalMember),
 		"event":          formOf(testEvent(), UnmarshalEvent),
@@ -347,7 +350,7 @@ func TestRefusedForms(t *testing.T) {
 		t.Errorf("as many operations as there may be: %v", err)
 	}
 	for name, b := range map[string][]byte{
-		"kind 0": {0}, "kind 22": {byte(len(opCodecs))}, "kind 255": {255},
+		"kind 0": {0}, "kind 23": {23}, "kind 25": {byte(len(opCodecs))}, "kind 255": {255},
 	} {
 		b = slices.Concat(make([]byte, minTxSize-64-2), []byte{1, 0}, b, make([]byte, 64))
 		if _, err := UnmarshalTx(b); !errors.Is(err, ErrFormat) ||

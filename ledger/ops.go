@@ -51,6 +51,7 @@ var opCodecs = [...]opCodec{
 	17: codecOf[RefuteBlob]("refuteBlob"),
 	18: codecOf[BondMonitor]("bondMonitor"),
 	19: codecOf[UnbondMonitor]("unbondMonitor"),
+	24: codecOf[ActivateRules]("activateRules"),
 	20: codecOf[AcceptOffer]("acceptOffer"),
 	21: codecOf[WithdrawOffer]("withdrawOffer"),
 }

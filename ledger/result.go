@@ -149,6 +149,12 @@ const (
 	EventBondReturned  EventKind = "bondReturned" // in a block's events at its epoch; in a transaction's if pushed out
 )
 
+// Kinds of events about the rules.
+const (
+	EventRulesVoted   EventKind = "rulesVoted"   // a member voted for Version from Height on
+	EventRulesChanged EventKind = "rulesChanged" // this block is the first under Version; in a block's events
+)
+
 // Event is something that happened in a block. Kind determines which fields are used.
 type Event struct {
 	Kind        EventKind     `json:"kind"`
@@ -166,7 +172,9 @@ type Event struct {
 	Certificate []byte        `json:"certificate,omitempty"`
 	Monitor     PeerKey       `json:"monitor,omitzero"`
 	// Deposit is the WAL that moved from an account into the object's deposit; negative: it went back.
-	Deposit int64 `json:"depositFrost,omitempty"`
+	Deposit int64  `json:"depositFrost,omitempty"`
+	Version uint32 `json:"version,omitempty"` // of the rules
+	Height  uint64 `json:"height,omitempty"`  // from which Version is to apply
 }
 
 // Receipt is the place and the result of a committed transaction.

@@ -31,7 +31,7 @@ type eventField struct {
 }
 
 // fields lists the fields in the order of their bits.
-func (e *Event) fields() [14]eventField {
+func (e *Event) fields() [16]eventField {
 	return [...]eventField{
 		{e.From != Address{}, func(f *form) { f.fixed("from", e.From[:]) }},
 		{e.To != Address{}, func(f *form) { f.fixed("to", e.To[:]) }},
@@ -51,6 +51,8 @@ func (e *Event) fields() [14]eventField {
 		{len(e.Certificate) > 0, func(f *form) { f.bytes("bytes of certificate", &e.Certificate, certs.MaxCertificateSize) }},
 		{e.Monitor != PeerKey{}, func(f *form) { f.fixed("monitor", e.Monitor[:]) }},
 		{e.Deposit != 0, func(f *form) { f.i64("deposit", &e.Deposit) }},
+		{e.Version != 0, func(f *form) { f.u32("version", &e.Version) }},
+		{e.Height != 0, func(f *form) { f.u64("height", &e.Height) }},
 	}
 }
 

@@ -53,7 +53,7 @@ func (a *app) info(ctx context.Context) error {
 	}
 	r := newInfoReport(genesis, info)
 	if failure != nil {
-		r.Epoch, r.Supply = nil, nil
+		r.Epoch, r.Supply, r.Rules = nil, nil, nil
 	}
 	if a.global.json {
 		err = a.printJSON(r)
@@ -102,6 +102,7 @@ func (a *terminal) printInfo(r *infoReport, info *client.Info) error {
 			{"capacity", fmt.Sprintf("%s of encoded size, %s of it sold in this epoch", byteSize(p.Capacity),
 				byteSize(info.Sold))},
 			{"rewards", fmt.Sprintf("%s so far, paid out at the end of this epoch", info.Rewards)},
+			{"rules", aboutRules(info.Rules)},
 			{"supply", fmt.Sprintf("%s, and %s burned", ledger.TotalSupply-info.Burned, info.Burned)},
 		}...)
 	}
@@ -152,7 +153,8 @@ type infoReport struct {
 		FeeWork  ledger.Amount `json:"feePerWorkFrost"`
 		Examples []exampleBlob `json:"exampleBlobs"`
 	} `json:"priceInfo"`
-	Supply *supplyInfo `json:"supplyInfo,omitempty"`
+	Supply *supplyInfo   `json:"supplyInfo,omitempty"`
+	Rules  *ledger.Rules `json:"rulesInfo,omitempty"`
 	BFT    struct {
 		NShards          int `json:"nShards"`
 		MaxFaultyShards  int `json:"maxFaultyShards"`
@@ -213,6 +215,7 @@ func newInfoReport(genesis *ledger.Genesis, info *client.Info) *infoReport {
 			time.RFC3339Nano)},
 		EpochDuration: jsonDuration{int64(params.EpochDuration / time.Second), int64(params.EpochDuration % time.Second)},
 	}
+	r.Rules = &info.Rules
 	r.Supply = &supplyInfo{ledger.TotalSupply, info.Burned, info.Rewards, info.Sold}
 	r.Storage.NShards, r.Storage.NNodes, r.Storage.Capacity = p.Shards(), len(com.Members()), params.Capacity
 	r.Size.StorageUnitSize, r.Size.MaxBlobSize = ledger.UnitSize, shards.MaxLength
@@ -241,4 +244,16 @@ func newInfoReport(genesis *ledger.Genesis, info *client.Info) *infoReport {
 			infoNode{m.Name, m.Node.String(), m.Key, len(m.Shards), m.Shards})
 	}
 	return r
+}
+
+// aboutRules says which rules the network follows, and what this program knows of them.
+func aboutRules(r ledger.Rules) string {
+	text := fmt.Sprintf("version %d", r.Version)
+	if r.Next != 0 {
+		text += fmt.Sprintf(", and version %d from height %d on", r.Next, r.Height)
+	}
+	if max(r.Version, r.Next) > ledger.RulesVersion {
+		text += fmt.Sprintf("; this program knows version %d: install a newer one", ledger.RulesVersion)
+	}
+	return text
 }

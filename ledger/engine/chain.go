@@ -31,6 +31,7 @@ type chainConfig struct {
 	doc       *types.GenesisDoc
 	heartbeat time.Duration                         // least pause between blocks without transactions
 	pause     func(gap time.Duration) time.Duration // that pause after a block; nil: heartbeat
+	runs      func() error                          // why the next block cannot be run; nil if it can
 	epochEnd  func() (time.Time, error)             // scheduled end of the epoch of the last block
 	timing    Timing
 	refuses   func() error // why no transactions are taken; nil if they are

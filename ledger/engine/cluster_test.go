@@ -134,6 +134,7 @@ func (c *cluster) start(i int) *clusterNode {
 			flush: flushAfter, connect: c.connect(host), log: n.log,
 		},
 		dir: dir, doc: c.doc, heartbeat: c.beat, timing: DevnetTiming(), app: n.app, pool: n.app, room: maxTxs,
+		runs:     func() error { return nil },
 		epochEnd: func() (time.Time, error) { return time.Now().Add(24 * time.Hour), nil },
 		stores: func(d *config.DBContext) (dbm.DB, error) {
 			if n.dbs[d.ID] == nil {

@@ -24,6 +24,7 @@ import (
 	"walrus/ledger/engine/app"
 	"walrus/ledger/engine/badgerdb"
 	"walrus/ledger/light"
+	"walrus/ledger/machine"
 	"walrus/ledger/mempool"
 )
 
@@ -75,6 +76,8 @@ type Config struct {
 	Limits light.Limits
 	// Disk measures the disk of Dir. Default: the operating system tells it.
 	Disk badgerdb.DiskFunc
+	// Rules are what this program knows of the ledger's rules. Default this program's; only tests set others.
+	Rules machine.Rules
 	// Logger gets errors and events that no caller receives. Required.
 	Logger *slog.Logger
 }
@@ -199,7 +202,7 @@ func (n *Node) open(dir string) (*badgerdb.DB, *app.App, error) {
 	}
 	a, err := app.Open(app.Config{
 		DB: db, Genesis: n.cfg.Genesis, Keep: n.cfg.Retention(), SnapshotEvery: n.cfg.SnapshotEvery,
-		Cache: n.cfg.StateCache, Waiting: n.cfg.Waiting, Logger: n.log,
+		Cache: n.cfg.StateCache, Waiting: n.cfg.Waiting, Rules: n.cfg.Rules, Logger: n.log,
 	})
 	if err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("ledger in %s: %w", dir, err), db.Close())
@@ -278,6 +281,9 @@ func (n *Node) start(ctx context.Context) (*chain, error) {
 	n.mu.RLock()
 	app, db := n.app, n.db
 	n.mu.RUnlock()
+	if err := app.Runs(); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrHalted, err)
+	}
 	return openChain(ctx, chainConfig{
 		switchConfig: switchConfig{
 			host: n.cfg.Host, protocol: protocol.ID("/walrus/" + n.cfg.Genesis.Network + "/consensus/1.0.0"),
@@ -289,6 +295,7 @@ func (n *Node) start(ctx context.Context) (*chain, error) {
 			e, err := ledger.ReadEpoch(app.View())
 			return time.Unix(0, e.Start).Add(n.cfg.Genesis.EpochDuration), err
 		},
+		runs:    app.Runs,
 		refuses: func() error { return n.disk.refuses(db) },
 		app:     app, pool: app, room: n.room, stores: db.Provider(), signs: signs, log: n.log.With("component", "consensus"),
 	})

@@ -106,6 +106,9 @@ func (g *guard) Commit(ctx context.Context, r *abci.RequestCommit) (*abci.Respon
 		return nil, err
 	}
 	g.chain.committed(g.height)
+	if err := g.chain.cfg.runs(); err != nil { // before the block that cannot be run is proposed
+		g.chain.fail(fmt.Errorf("%w: %w", ErrHalted, err))
+	}
 	if err := g.chain.wal.trim(g.chain.node); err != nil {
 		g.chain.cfg.log.Warn("could not trim the write-ahead log of consensus: it takes more disk than it needs", "err", err)
 	}

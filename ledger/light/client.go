@@ -57,6 +57,7 @@ type Client struct {
 	clock  clockMark
 	pace   paceMark
 
+	newer sync.Once // for tellRules
 	mu    sync.Mutex
 	floor uint64 // guarded by mu: no later reading is below this height
 }

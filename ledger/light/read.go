@@ -93,6 +93,7 @@ func readAt(ctx context.Context, c *Client, id peer.ID, at At, keys [][]byte) (*
 	if len(answer.Block.AppHash) != len(merkle.Hash{}) {
 		return nil, wrong("block %d has no root of the state", answer.Block.Height)
 	}
+	tellRules(c, answer.Block.Version.App)
 	root := merkle.Hash(answer.Block.AppHash)
 	for i, key := range keys {
 		if err := merkle.Verify(root, key, answer.Items[i].Value, answer.Items[i].Proof); err != nil {
@@ -100,6 +101,16 @@ func readAt(ctx context.Context, c *Client, id peer.ID, at At, keys [][]byte) (*
 		}
 	}
 	return &answer, nil
+}
+
+// tellRules warns once that the network's rules are newer than this program. Reading goes on.
+func tellRules(c *Client, version uint64) {
+	if version > ledger.RulesVersion {
+		c.newer.Do(func() {
+			c.cfg.Logger.Warn("the network has newer rules than this program knows: install a newer one", "rules", version,
+				"known", ledger.RulesVersion)
+		})
+	}
 }
 
 // read reads the value of one key. A value may come with a *Stall.

@@ -16,6 +16,8 @@ type block struct {
 	committees certs.Committees
 	params     ledger.Params
 	encoding   shards.Params
+	known      Rules
+	version    uint32      // of the rules of this block
 	strict     bool        // the block is only proposed: see Check
 	wasted     atomic.Bool // a transaction turned out to have no effect
 
@@ -45,11 +47,12 @@ type tables struct {
 	offers   table[ledger.ObjectID, ledger.Offer]
 	pots     table[uint32, ledger.Pot]
 	bonds    table[theBonds, ledger.Bonds]
+	rules    table[theRules, ledger.Rules]
 }
 
 func newBlock(s State, b Block) (*block, error) {
 	k := &block{
-		height: b.Height, network: s.Network, committees: s.Committees,
+		height: b.Height, network: s.Network, committees: s.Committees, known: s.Rules,
 		tables: tables{
 			accounts: newTable(s.Values, ledger.KeyAccount, ledger.UnmarshalAccount),
 			storages: newTable(s.Values, ledger.KeyStorage, ledger.UnmarshalStorage),
@@ -59,6 +62,7 @@ func newBlock(s State, b Block) (*block, error) {
 			offers:   newTable(s.Values, ledger.KeyOffer, ledger.UnmarshalOffer),
 			pots:     newTable(s.Values, ledger.KeyPot, ledger.UnmarshalPot),
 			bonds:    newTable(s.Values, keyBonds, ledger.UnmarshalBonds),
+			rules:    newTable(s.Values, keyRules, ledger.UnmarshalRules),
 		},
 	}
 	var err error

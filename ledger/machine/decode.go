@@ -21,7 +21,9 @@ func (k *block) decode(txs [][]byte, o Options) error {
 			return
 		}
 		x.tx, x.id, x.sender = tx, ledger.HashTx(txs[i]), tx.Sender.Address()
-		x.invalid = checkEnvelope(tx, k.network, k.height)
+		if x.invalid = checkEnvelope(tx, k.network, k.height); x.invalid == nil {
+			x.invalid = k.known.checkKinds(tx, k.version)
+		}
 	})
 	if k.strict {
 		if err := k.screen(); err != nil {

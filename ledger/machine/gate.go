@@ -18,6 +18,7 @@ type Gate struct {
 	params ledger.Params // of state
 	epoch  uint32        // of state
 	height uint64        // of the next block; 0 before the first Update
+	rules  uint32        // version that the next block runs under
 	pool   *mempool.Pool
 
 	limits mempool.Limits // constant
@@ -43,12 +44,17 @@ func (g *Gate) Update(s State, height uint64, changes []Change) ([]Left, error) 
 	if err != nil {
 		return nil, fmt.Errorf("admit transactions after block %d: %w", height, err)
 	}
+	now, err := ledger.ReadRules(s.Values)
+	if err != nil {
+		return nil, fmt.Errorf("admit transactions after block %d: %w", height, err)
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if height != g.height {
 		g.pool = mempool.New(g.limits)
 	}
 	newEpoch := epoch.Epoch != g.epoch
+	g.rules = now.At(height + 1)
 	g.state, g.params, g.epoch, g.height = s, params, epoch.Epoch, height+1
 	var accounts []mempool.Account
 	marks := false
@@ -118,11 +124,14 @@ func (g *Gate) Admit(raw []byte, verified func(ledger.TxID) bool, relayed bool) 
 	return t, left, nil
 }
 
-// fits refuses a transaction that no block has room for.
+// fits refuses a transaction that no block has room for, or that the next block's rules do not know.
 func (g *Gate) fits(tx *ledger.Tx, size int) error {
 	g.mu.Lock()
-	work := g.params.Work(size, tx.Ops)
+	started, work, refused := g.height > 0, g.params.Work(size, tx.Ops), g.state.Rules.checkKinds(tx, g.rules)
 	g.mu.Unlock()
+	if started && refused != nil {
+		return refused
+	}
 	if work > ledger.MaxBlockWork {
 		return refuse(ledger.CodeLimit, "it has %d units of work, and a block has at most %d: make several of it", work,
 			ledger.MaxBlockWork)

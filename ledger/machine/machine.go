@@ -33,6 +33,7 @@ type State struct {
 	Ends       Ends          // of the same state; safe for concurrent use
 	Network    certs.NetworkID
 	Committees certs.Committees
+	Rules      Rules // of this program
 }
 
 // Block holds the input the network agreed on.
@@ -69,7 +70,8 @@ type Outcome struct {
 	Tree    *merkle.Tree    // with the changes
 }
 
-// Apply runs a block. It fails only if the state cannot be read or a committee is not known; then the node must stop.
+// Apply runs a block. It fails only if the state cannot be read, a committee is not known, or the block is under rules
+// that this program does not know, with an *UnknownRules; then the node must stop.
 // A bad transaction is not an error: its result has a code.
 func (s State) Apply(b Block, o Options) (*Outcome, error) {
 	k, err := s.run(b, o)
@@ -92,8 +94,14 @@ func (s State) run(b Block, o Options) (*block, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := s.Rules.Runs(s.Values, b.Height); err != nil {
+		return nil, err
+	}
 	k.strict = o.strict
 	if err := k.settleEpochs(b.Time); err != nil {
+		return nil, err
+	}
+	if err := k.changeRules(); err != nil {
 		return nil, err
 	}
 	if err := k.removeEnded(s.Ends); err != nil {

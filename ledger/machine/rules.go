@@ -4,7 +4,8 @@ import "walrus/ledger"
 
 // rule checks and runs one kind of operation.
 type rule struct {
-	kind uint8
+	kind  uint8
+	since uint32 // version of the rules that it begins with
 	// declare claims every record that apply may touch, besides the sender's account.
 	declare func(x *run, op ledger.Op)
 	// apply checks, in a fixed order, and then changes records.
@@ -15,7 +16,7 @@ func ruleOf[T ledger.Op](declare func(*run, T), apply func(*run, T) *ledger.OpEr
 	// The kind says that the type is T: UnmarshalTx makes values, not pointers.
 	value := func(op ledger.Op) T { v, _ := op.(T); return v }
 	return rule{
-		kind:    ledger.OpKind(*new(T)),
+		kind: ledger.OpKind(*new(T)), since: 1,
 		declare: func(x *run, op ledger.Op) { declare(x, value(op)) },
 		apply:   func(x *run, op ledger.Op) *ledger.OpError { return apply(x, value(op)) },
 	}
@@ -43,6 +44,7 @@ var rules = byKind(
 	ruleOf(declareUnbondMonitor, applyUnbondMonitor),
 	ruleOf(declareAcceptOffer, applyAcceptOffer),
 	ruleOf(declareWithdrawOffer, applyWithdrawOffer),
+	ruleOf(declareActivateRules, applyActivateRules),
 )
 
 // byKind puts each row at its kind. A kind without a row declares nothing and is refused.

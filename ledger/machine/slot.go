@@ -115,6 +115,7 @@ func (k *block) changes() []Change {
 	out = k.offers.changes(out)
 	out = k.pots.changes(out)
 	out = k.bonds.changes(out)
+	out = k.rules.changes(out)
 	slices.SortFunc(out, func(a, b Change) int { return bytes.Compare(a.Key, b.Key) })
 	return out
 }

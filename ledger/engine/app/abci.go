@@ -8,22 +8,25 @@ import (
 	"strings"
 
 	abci "github.com/cometbft/cometbft/abci/types"
+	types "github.com/cometbft/cometbft/proto/tendermint/types"
 
 	"walrus/ledger"
 	"walrus/ledger/machine"
 )
 
-// appVersion is the version of the rules. Every block names it.
-const appVersion = 1
-
 // CometBFT calls the methods below. After ProcessProposal, FinalizeBlock or Commit has failed, the node cannot go on,
 // and each of the three returns the same error.
 
-// Info returns the height and the root of the last commit.
+// Info returns the height and the root of the last commit, and the version of its rules. Every block names the version
+// that it runs under.
 func (a *App) Info(context.Context, *abci.RequestInfo) (*abci.ResponseInfo, error) {
 	v := a.View()
 	root := v.Root()
-	return &abci.ResponseInfo{Data: "walrus", AppVersion: appVersion, LastBlockHeight: int64(v.Height),
+	rules, err := ledger.ReadRules(v)
+	if err != nil {
+		return nil, err
+	}
+	return &abci.ResponseInfo{Data: "walrus", AppVersion: uint64(rules.Version), LastBlockHeight: int64(v.Height),
 		LastBlockAppHash: root[:]}, nil
 }
 
@@ -99,9 +102,16 @@ func (a *App) FinalizeBlock(_ context.Context, r *abci.RequestFinalizeBlock) (*a
 			return nil, a.fail(err)
 		}
 	}
+	rules, err := ledger.ReadRules(b.reads)
+	if err != nil {
+		return nil, a.fail(err)
+	}
 	a.decided = b
 	root := b.outcome.Tree.Root()
 	response := &abci.ResponseFinalizeBlock{AppHash: root[:], TxResults: make([]*abci.ExecTxResult, len(b.txs))}
+	if rules.Next != 0 && rules.Height == b.height+1 { // it was decided long ago
+		response.ConsensusParamUpdates = &types.ConsensusParams{Version: &types.VersionParams{App: uint64(rules.Next)}}
+	}
 	for i, result := range b.outcome.Results {
 		response.TxResults[i] = Agreed(result)
 	}

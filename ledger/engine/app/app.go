@@ -44,7 +44,8 @@ type Config struct {
 	Cache int
 	// Workers bounds the goroutines that run a block. 0: one for each core.
 	Workers int
-	Logger  *slog.Logger // nil: none
+	Rules   machine.Rules // that the program knows; only tests set them
+	Logger  *slog.Logger  // nil: none
 }
 
 const (
@@ -260,5 +261,13 @@ func (a *App) Changed() <-chan struct{} {
 
 // state returns what the machine needs to run a block on v.
 func (a *App) state(v *View) machine.State {
-	return machine.State{Tree: v.tree, Values: v, Ends: v, Network: a.network, Committees: a.committees}
+	return machine.State{
+		Tree: v.tree, Values: v, Ends: v, Network: a.network, Committees: a.committees, Rules: a.cfg.Rules,
+	}
+}
+
+// Runs returns a *machine.UnknownRules if the next block is under rules that this program does not know.
+func (a *App) Runs() error {
+	v := a.View()
+	return a.cfg.Rules.Runs(v, v.Height+1)
 }
