@@ -6,7 +6,7 @@ GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 SHELL       := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help build man demo quick slowest test check race lint bench web nat soak hostile sim fuzz clean
+.PHONY: help build man demo quick slowest test check race lint bench joins web nat soak hostile sim fuzz clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +44,10 @@ lint: ## run golangci-lint with .golangci.yml; the first run downloads and build
 
 bench: ## run benchmarks; %bound compares with the machine's limit, see docs/performance.md
 	@go test -run '^$$' -bench . -benchmem ./shards/... ./certs/... ./store/...
+
+joins: ## let a node join four at 1,000 transactions a second, and restore states of 10,000 to 1,000,000 keys
+	@go test ./ledger/engine -run '^$$' -bench '^BenchmarkJoin$$' -benchtime 3x -timeout 30m
+	@go test ./ledger/engine/app -run '^$$' -bench '^BenchmarkRestore$$' -benchtime 1x -timeout 30m
 
 web: build ## test a gateway and a pinner with linters, contract tests, foreign clients and a browser; installs Chromium from Debian's packages
 	@scripts/web/run.sh
