@@ -62,6 +62,7 @@ type StoreResult struct {
 	Txs             []ledger.TxID
 
 	AlreadyCertified bool          // nothing was paid and nothing uploaded
+	Certifying       *Event        // what certified or extended another account's record; nil if not known, or for ours
 	Encoding         time.Duration // time to compute the blob ID
 	UploadResult
 }
@@ -172,6 +173,9 @@ func (c *Client) store(ctx context.Context, way *connecting, enc *shards.Encoder
 		res.Cost = p.cost
 		return nil
 	}
+	if res.AlreadyCertified && res.Object == (ledger.ObjectID{}) {
+		res.Certifying = c.certifying(ctx, w.id, res.EndEpoch)
+	}
 	if opt.Approve != nil {
 		if err := opt.Approve(p.cost); err != nil {
 			return err
@@ -206,6 +210,24 @@ func (c *Client) store(ctx context.Context, way *connecting, enc *shards.Encoder
 	return err
 }
 
+// certifyingTime bounds the search for an event that only the answer names.
+const certifyingTime = 3 * time.Second
+
+// certifying finds the event that made a blob certified until an end. Without it the answer is as good.
+func (c *Client) certifying(ctx context.Context, id shards.BlobID, end uint32) *Event {
+	h, ok := c.chain.(Historian)
+	if !ok {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, certifyingTime)
+	defer cancel()
+	e, err := h.Certifying(ctx, id, end)
+	if err != nil {
+		c.log.Debug("the event that certified a blob is not known", "blob", id.String(), "err", err)
+	}
+	return e
+}
+
 // planStore decides how to store w, with the state that one node gives and the committee of its epoch.
 func (c *Client) planStore(ctx context.Context, w *want) (*plan, *certs.Committee, error) {
 	k, r, err := c.now(ctx, ledger.KeyBlobInfo(w.id))
@@ -225,7 +247,7 @@ func (c *Client) planStore(ctx context.Context, w *want) (*plan, *certs.Committe
 	}
 	// the account's objects matter only if one of them can serve this store
 	if k.account.Storages > 0 || k.account.Blobs > 0 && k.info.RegisteredUntil(k.epoch) > 0 {
-		if k.storages, k.blobs, err = c.chain.Objects(ctx, c.payer.Address()); err != nil {
+		if err := planObjects(ctx, c, &k); err != nil {
 			return nil, nil, fmt.Errorf("plan: %w", err)
 		}
 	}
@@ -238,6 +260,21 @@ func (c *Client) planStore(ctx context.Context, w *want) (*plan, *certs.Committe
 		return nil, nil, err
 	}
 	return p, com, nil
+}
+
+// planListing bounds the listing of an account for a plan. Storage costs less than a blob that is not stored.
+const planListing = 10 * time.Second
+
+// planObjects lists the account's objects. A plan can do without them and buy, so only the end of ctx is an error.
+func planObjects(ctx context.Context, c *Client, k *known) (err error) {
+	short, stop := context.WithTimeout(ctx, planListing)
+	defer stop()
+	if k.storages, k.blobs, err = c.chain.Objects(short, c.payer.Address()); err == nil || ctx.Err() != nil {
+		return err
+	}
+	c.log.Warn("the account's objects cannot be listed: storing with new storage, even if some could be used again",
+		"account", c.payer.Address(), "err", err)
+	return nil
 }
 
 // claims lists the storage resources that stores of this client are about to use, so that no two of them plan with the

@@ -31,7 +31,7 @@ var units = map[string]unit{
 	"ledger/wallet":  {imports: join(core, ledger, "internal/pause", "internal/userfile"), tests: []string{"ledger/machine"}},
 	"ledger/light":   {imports: join(core, ledger, "ledger/merkle", "internal/pause"), tests: []string{"ledger/machine", "internal/swarmtest"}},
 	"ledger/engine": {
-		imports: join(core, ledger, "ledger/merkle", "ledger/mempool", "ledger/machine", "ledger/light", "ledger/engine/badgerdb"),
+		imports: join(core, ledger, "ledger/merkle", "ledger/mempool", "ledger/machine", "ledger/light", "ledger/engine/badgerdb", "internal/pause"),
 		tests:   []string{"p2p", "ledger/wallet", "internal/swarmtest", "internal/wrongtest"},
 	},
 	// A unit of its own, so that no other part of the engine sees Badger.

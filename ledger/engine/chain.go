@@ -20,7 +20,6 @@ import (
 	sm "github.com/cometbft/cometbft/state"
 	"github.com/cometbft/cometbft/store"
 	"github.com/cometbft/cometbft/types"
-	"github.com/cosmos/gogoproto/proto"
 
 	"walrus/ledger/light"
 )
@@ -50,11 +49,11 @@ type chain struct {
 	node      *node.Node
 	sw        *sw
 	guard     *guard
+	gossip    *gossip
 	state     sm.Store // read only, as is states, its database
 	states    dbm.DB
 	handovers handovers
-	voices    voices // has a lock of its own
-	wal       wal    // owned by the goroutine that commits blocks
+	wal       wal // owned by the goroutine that commits blocks
 
 	caughtUp chan struct{} // closed when this node takes part in consensus
 	failure  chan struct{} // closed when the chain cannot go on
@@ -133,7 +132,6 @@ func openChain(ctx context.Context, cfg chainConfig) (*chain, error) {
 	c := &chain{cfg: cfg, caughtUp: make(chan struct{}), failure: make(chan struct{}), saved: make(chan struct{})}
 	c.wal.file = walFile
 	c.heightAt, c.due = time.Now(), cfg.heartbeat
-	c.voices.know(cfg.members)
 	c.enoughAt = c.heightAt
 	c.guard = &guard{Application: cfg.app, chain: c}
 	logger := newLogger(ctx, cfg.log, c.fail)
@@ -144,14 +142,10 @@ func openChain(ctx context.Context, cfg chainConfig) (*chain, error) {
 	if c.sw, err = newSwitch(cfg.switchConfig, logger.With("module", "switch")); err != nil {
 		return nil, err
 	}
-	c.sw.fail, c.sw.late, c.sw.hear = c.fail, c.late, c.voices.hear
+	c.sw.fail, c.sw.late = c.fail, c.late
 	if w, ok := cfg.signs.(*witness); ok {
 		w.watch(cfg.doc.ChainID, cfg.log, c.fail)
-		c.guard.witness = w
-		c.sw.hear = func(msg proto.Message) {
-			c.voices.hear(msg)
-			w.hear(msg)
-		}
+		c.guard.witness, c.sw.hear = w, w.hear
 	}
 	if c.node, err = c.assemble(ctx, logger); err != nil {
 		return nil, err
@@ -164,7 +158,7 @@ func openChain(ctx context.Context, cfg chainConfig) (*chain, error) {
 	c.guard.gossip = newGossip(cfg.pool, &bell{make(chan struct{}, 1), c.node.Mempool}, c.catchingUp,
 		logger.With("module", "mempool"))
 	c.height = c.node.BlockStore().Height()
-	c.voices.begin(c.height + 1)
+	c.sw.voices.begin(c.height + 1)
 	for _, name := range []string{"CONSENSUS", "BLOCKSYNC", "MEMPOOL", "EVIDENCE"} {
 		r, ok := c.node.Switch().Reactor(name)
 		if !ok {

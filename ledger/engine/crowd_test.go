@@ -62,17 +62,26 @@ func processTime(t testing.TB) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// TestCrowd compares committees of several sizes.
+// TestCrowd compares committees of several sizes. Above maxMesh, a node's bytes for a block grow no faster than the
+// number of validators: it gets the votes of all, each from several neighbors.
 func TestCrowd(t *testing.T) {
 	sizes := *crowds
 	if sizes == "" {
 		t.Skip("part of make sim")
 	}
+	least := int64(0) // bytes for each validator of the first committee above maxMesh
 	for _, size := range strings.Split(sizes, ",") {
 		n, err := strconv.Atoi(size)
 		if err != nil {
 			t.Fatal(err)
 		}
-		measure(t, n)
+		each := measure(t, n).bytes / int64(n)
+		switch {
+		case n <= maxMesh:
+		case least == 0:
+			least = each
+		case 2*each > 3*least:
+			t.Errorf("%d validators: %d bytes for each of them, %d in a smaller committee", n, each, least)
+		}
 	}
 }

@@ -96,8 +96,8 @@ func (s *sw) keepEnough(ctx context.Context, late func() bool) {
 	}
 }
 
-// spare reports whether a validator is no neighbor of ours.
-func (s *sw) spare(id peer.ID) bool { return s.links[id] != nil && s.links[id].spare }
+// distant reports whether the link is to a validator that is no neighbor. l may be nil.
+func (l *link) distant() bool { return l != nil && l.spare }
 
 // voices has the validators whose votes for the next block have come here, by whatever way. Nobody verifies them for
 // this: they are for texts.

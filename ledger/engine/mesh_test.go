@@ -81,7 +81,7 @@ func TestSpareLinks(t *testing.T) {
 		s.pay(0, 0, 1)
 		near := 0
 		for i, other := range s.nodes[1:] {
-			if s.nodes[0].chain.sw.spare(other.id) {
+			if s.nodes[0].chain.sw.links[other.id].distant() {
 				continue
 			}
 			if near++; near > 2 {

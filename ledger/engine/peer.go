@@ -122,6 +122,7 @@ func (r *remote) receive(channel byte, b []byte) {
 		r.drop(&badMessage{channel, err})
 		return
 	}
+	r.sw.voices.hear(msg)
 	if r.sw.hear != nil {
 		r.sw.hear(msg)
 	}

@@ -36,8 +36,8 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-// A node whose disk is nearly full refuses transactions with a clear text, while it goes on with what others take: their
-// blocks come without delay. It takes them again when there is room, and ends in order below the last reserve.
+// A node whose disk is nearly full refuses transactions with a clear text, while it goes on with what others take:
+// their blocks come without delay. It takes them again when there is room, and ends in order below the last reserve.
 func TestDiskAlarm(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newFleet(t, swarmtest.NewNetwork(1), 2, nil)

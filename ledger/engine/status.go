@@ -122,7 +122,7 @@ func (c *chain) committed(height int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.height, c.heightAt, c.frozen = height, time.Now(), 0
-	c.voices.begin(height + 1)
+	c.sw.voices.begin(height + 1)
 }
 
 // late reports whether a block is due that does not come.
@@ -130,7 +130,7 @@ func (c *chain) late() bool {
 	c.mu.Lock()
 	since, due := time.Since(c.heightAt), c.due
 	c.mu.Unlock()
-	return !c.catchingUp() && (since >= due+stallPatience || c.voices.under(time.Now()) >= stallPatience)
+	return !c.catchingUp() && (since >= due+stallPatience || c.sw.voices.under(time.Now()) >= stallPatience)
 }
 
 // frozenFrom: the chain is watched at least every stallGrace. A gap this long means that the process was stopped or
@@ -171,7 +171,7 @@ func (c *chain) status() Status {
 		}
 		self := m.id == c.cfg.host.ID()
 		s.Validators = append(s.Validators, MemberStatus{m.id, m.name, int(m.shares), self ||
-			c.sw.peer(m.id) != nil || c.sw.spare(m.id) && !c.voices.silent(&m, time.Now()), c.sw.other(m.id)})
+			c.sw.peer(m.id) != nil || c.sw.links[m.id].distant() && !c.sw.voices.silent(&m, time.Now()), c.sw.other(m.id)})
 	}
 	s.Stalled = s.stalled(since, c.lost(s.enough()), frozen, due)
 	return s
@@ -187,7 +187,7 @@ func (c *chain) othersAt() int64 {
 			continue
 		}
 		p := c.sw.peer(m.id)
-		if p != nil || c.sw.votes && !c.sw.spare(m.id) { // a follower counts only the validators it follows
+		if p != nil || c.sw.votes && !c.sw.links[m.id].distant() { // a follower counts only the validators it follows
 			total += m.shares
 		}
 		if p == nil {

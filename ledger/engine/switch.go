@@ -31,7 +31,8 @@ type sw struct {
 	slots        chan struct{}     // one for each stream of a follower; nil for a validator
 	dials        chan struct{}     // one for each dial in progress; see dialers
 	info         p2p.NodeInfo
-	pulse        pulse               // has its own lock
+	pulse        pulse // has its own lock, as voices has
+	voices       voices
 	hear         func(proto.Message) // gets every message of a peer; may be nil
 	late         func() bool         // a block is due
 	fail         func(error) bool    // called when this node cannot go on
@@ -115,6 +116,7 @@ func newSwitch(cfg switchConfig, logger log.Logger) (*sw, error) {
 	}
 	s.BaseService = *service.NewBaseService(logger, "Switch", s)
 	s.late = func() bool { return false }
+	s.voices.know(cfg.members)
 	self := cfg.self()
 	for i := range cfg.members {
 		s.total += cfg.members[i].shares

@@ -23,8 +23,8 @@ func (o *Objection) Error() string {
 // Check runs a proposed block like Apply, but refuses one that contains anything without effect, bytes that are no
 // transaction or transactions that would be invalid, and one above ledger.MaxBlockWork. Then the error is an
 // *Objection. What costs least is checked first: forms, expiries, work, nonces and fees before signatures, signatures
-// before certificates and operations. Running ends at the first transaction without effect. A decided block has passed this
-// check on the nodes that voted for it; Apply runs it whatever it contains.
+// before certificates and operations. Running ends at the first transaction without effect. A decided block has
+// passed this check on the nodes that voted for it; Apply runs it whatever it contains.
 func (s State) Check(b Block, o Options) (*Outcome, error) {
 	o.strict = true
 	return s.Apply(b, o)
