@@ -137,8 +137,8 @@ type payer struct {
 	height uint64 // of the next block; 0: not read
 }
 
-// admit checks all but the signature and a proof, and with keep lets the transaction wait. It reads the sender's account
-// into a, once for each block.
+// admit checks all but the signature and a proof, and with keep lets the transaction wait. It reads the sender's
+// account into a, once for each block.
 func (g *Gate) admit(t *mempool.Tx, tx *ledger.Tx, a *payer, relayed, keep bool) ([]Left, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
