@@ -67,6 +67,7 @@ sim: ## compare a million operations of the ledger's rules with a model; simulat
 	@go test ./ledger/engine/app -count=1 -run 'TestEnded$$' -ended=1000000 -timeout 60m -v
 	@go test ./ledger/engine/app -count=1 -run 'TestState$$' -state.blobs=1000000 -state.blocks=20 -timeout 60m -v
 	@go test ./ledger/engine -count=1 -run 'TestCrowd$$' -engine.validators=4,16,50,100 -timeout 60m -v
+	@go test ./ledger/engine -count=1 -run 'TestMarket$$' -market.accounts=10000 -timeout 60m -v
 	@go test ./monitor/round -count=1 -run 'TestReplay$$' -round.seeds=10000 -timeout 60m -v
 	@go test ./monitor/score -count=1 -run 'Test(Hostile|Whitewash|MajorityOfSample|SlowNodes|Partition|Unbonded|Replay)$$' \
 	  -sim.rounds=1000 -sim.days=1000 -sim.seeds=10000 -timeout 60m -v

@@ -32,11 +32,10 @@ type pool interface {
 type gossip struct {
 	p2p.BaseReactor
 
-	pool    pool                    // constant, as are the next four
-	bell    *bell                   // rings when something waits
-	idle    func() bool             // the node still fetches blocks: transactions are of no use
-	checks  chan struct{}           // one for each peer whose transactions are being checked
-	accepts func(p2p.Envelope) bool // tests drop messages; nil: all are accepted
+	pool   pool          // constant, as are the next three
+	bell   *bell         // rings when something waits
+	idle   func() bool   // the node still fetches blocks: transactions are of no use
+	checks chan struct{} // one for each peer whose transactions are being checked
 
 	tasks sync.WaitGroup
 	quit  chan struct{} // closed by OnStop
@@ -104,30 +103,31 @@ func (g *gossip) Receive(e p2p.Envelope) {
 	g.mu.Lock()
 	n := g.peers[e.Src.ID()]
 	g.mu.Unlock()
-	if n != nil && !g.idle() && (g.accepts == nil || g.accepts(e)) {
+	if n != nil && !g.idle() {
 		n.received(msg.Txs)
 	}
 }
 
 // take checks a peer's transactions and passes on what is new. Nodes pass on only what they have checked, so what no
 // node could have let wait costs a peer its connection.
-func (g *gossip) take(n *neighbour, txs [][]byte) {
+func (g *gossip) take(n *neighbour, some []parcel) bool {
 	g.checks <- struct{}{}
 	defer func() { <-g.checks }()
-	for _, raw := range txs {
-		taken, err := g.pool.Offer(raw, true)
+	for _, p := range some {
+		taken, err := g.pool.Offer(p.raw, true)
 		var refused *ledger.OpError
 		if errors.As(err, &refused) {
 			switch refused.Code {
 			case ledger.CodeFormat, ledger.CodeNetwork, ledger.CodeSignature:
 				g.Switch.StopPeerForError(n.peer, &badMessage{mempool.MempoolChannel, err})
-				return
+				return false
 			}
 		}
 		if taken != nil {
 			g.spread(taken, n)
 		}
 	}
+	return true
 }
 
 // submit lets a transaction wait and passes it on.

@@ -1,26 +1,32 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	stded25519 "crypto/ed25519"
 	"errors"
+	"flag"
 	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"walrus/certs"
 	"walrus/internal/swarmtest"
 	"walrus/ledger"
+	"walrus/ledger/engine/app"
 	"walrus/ledger/mempool"
 )
 
 // flood has many accounts pay the least fee, as fast as blocks take their transactions.
 type flood struct {
-	s     *fleet
-	keys  []stded25519.PrivateKey
-	fee   ledger.Amount
-	nonce []uint64 // owned by run
+	s       *fleet
+	network certs.NetworkID
+	keys    []stded25519.PrivateKey
+	fee     ledger.Amount
+	nonce   []uint64 // owned by run, as is next
+	next    [][]byte // signed, of each account
 
 	mu      sync.Mutex
 	taken   map[ledger.TxID]bool // waiting, or priced out; guarded by mu
@@ -30,7 +36,7 @@ type flood struct {
 
 // newFlood makes accounts, which adjust must put into the genesis.
 func newFlood(count int) *flood {
-	f := &flood{nonce: make([]uint64, count), taken: map[ledger.TxID]bool{}}
+	f := &flood{nonce: make([]uint64, count), next: make([][]byte, count), taken: map[ledger.TxID]bool{}}
 	for i := range count {
 		f.keys = append(f.keys, seed("flood", i))
 	}
@@ -40,7 +46,10 @@ func newFlood(count int) *flood {
 // attach prepares the flood for a network.
 func (f *flood) attach(s *fleet) {
 	p, ops := s.genesis.Params(), []ledger.Op{ledger.Transfer{}}
-	f.s, f.fee = s, p.MinFee(len((&ledger.Tx{Ops: ops}).Marshal()), ops)
+	f.s, f.network, f.fee = s, s.genesis.NetworkID(), p.MinFee(len((&ledger.Tx{Ops: ops}).Marshal()), ops)
+	for i := range f.keys {
+		f.sign(i)
+	}
 }
 
 func (f *flood) fund(g *ledger.Genesis) {
@@ -50,11 +59,12 @@ func (f *flood) fund(g *ledger.Genesis) {
 	}
 }
 
-func (f *flood) sign(i int) *ledger.Tx {
-	tx := &ledger.Tx{Network: f.s.genesis.NetworkID(), Nonce: f.nonce[i], Expiry: 90_000, Fee: f.fee,
+// sign makes the next transaction of an account.
+func (f *flood) sign(i int) {
+	tx := &ledger.Tx{Network: f.network, Nonce: f.nonce[i], Expiry: 90_000, Fee: f.fee,
 		Ops: []ledger.Op{ledger.Transfer{To: f.s.address(0), Amount: 1}}}
 	tx.Sign(f.keys[i])
-	return tx
+	f.next[i] = tx.Marshal()
 }
 
 // run submits until ctx ends, each account to one of the nodes: the next transaction once a block has the last one.
@@ -65,26 +75,29 @@ func (f *flood) run(ctx context.Context) {
 		again = append(again, i)
 	}
 	submit := func() {
-		var later []int
-		for _, i := range again {
-			tx := f.sign(i)
-			switch err := f.s.nodes[i%len(f.s.nodes)].Submit(ctx, tx.Marshal()); {
-			case err == nil:
-				f.mu.Lock()
-				f.taken[tx.ID()] = true
-				f.mu.Unlock()
-				accounts[tx.ID()] = i
-			default:
-				f.mu.Lock()
-				f.refused++
-				f.mu.Unlock()
-				later = append(later, i)
-			}
-			if ctx.Err() != nil {
-				return
-			}
+		nodes := len(f.s.nodes)
+		each := make([][]int, nodes) // still to be submitted
+		var all sync.WaitGroup
+		for n, node := range f.s.nodes {
+			all.Go(func() {
+				for _, i := range again {
+					if i%nodes != n || ctx.Err() != nil {
+						continue
+					}
+					err := node.Submit(ctx, f.next[i])
+					f.mu.Lock()
+					if id := ledger.HashTx(f.next[i]); err == nil {
+						f.taken[id], accounts[id] = true, i
+					} else {
+						f.refused++
+						each[n] = append(each[n], i)
+					}
+					f.mu.Unlock()
+				}
+			})
 		}
-		again = later
+		all.Wait()
+		again = slices.Concat(each...)
 	}
 	submit()
 	n := f.s.nodes[0]
@@ -94,6 +107,7 @@ func (f *flood) run(ctx context.Context) {
 			if i, ours := accounts[r.ID]; ours {
 				delete(accounts, r.ID)
 				f.nonce[i]++
+				f.sign(i)
 				again = append(again, i)
 				f.mu.Lock()
 				f.paid++
@@ -179,12 +193,18 @@ func (f *flood) settle() (priced int) {
 }
 
 // TestMarket floods four nodes from many accounts that pay the least fee. A user who pays ten times that is served as
-// if there were no flood, and everything that was taken in is paid, or its sender is told that it was priced out.
+// if there were no flood, and everything that was taken in is paid, or its sender is told that it was priced out. With
+// -market.accounts=10000 the pools and blocks have their usual bounds.
 func TestMarket(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFlood(150)
+		f := newFlood(cmp.Or(*floodAccounts, 150))
 		s := newFleet(t, swarmtest.NewNetwork(1), 4, f.fund)
-		s.waiting, s.room = mempool.Limits{Txs: 100, Bytes: 1 << 20}, 5<<10 // some 20 in a block
+		most := 50 // that may wait for the least fee
+		if *floodAccounts == 0 {
+			s.waiting, s.room = mempool.Limits{Txs: 2 * most, Bytes: 1 << 20}, 5<<10 // some 20 in a block
+		} else {
+			most = min(*floodAccounts, app.DefaultWaiting().Txs/2)
+		}
 		f.attach(s)
 		defer s.closeAll()
 		s.open(s.all()...)
@@ -195,7 +215,7 @@ func TestMarket(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		var flooding sync.WaitGroup
 		flooding.Go(func() { f.run(ctx) })
-		for s.nodes[0].app.Pending() < 50 {
+		for s.nodes[0].app.Pending() < most/2 {
 			<-s.nodes[0].app.Changed()
 		}
 		busy, waiting := f.rich(12)
@@ -207,7 +227,7 @@ func TestMarket(t *testing.T) {
 		if busy[11] > 3*quiet[11] {
 			t.Errorf("with the flood it took %v, without %v", busy, quiet)
 		}
-		if f.refused == 0 || f.paid == 0 || waiting < 30 {
+		if f.paid == 0 || waiting < most/2 {
 			t.Errorf("no flood: %d refused, %d paid, %d wait", f.refused, f.paid, waiting)
 		}
 		for i := range s.nodes {
@@ -216,10 +236,40 @@ func TestMarket(t *testing.T) {
 	})
 }
 
-// BenchmarkMarket floods four nodes over loopback from 10,000 accounts that pay the least fee, and measures a user who
+// TestParcels: who pays more goes first; one account's stay in order.
+func TestParcels(t *testing.T) {
+	var q parcels
+	for i, p := range []struct {
+		sender byte
+		fee    uint64
+	}{{1, 100}, {1, 900}, {2, 200}, {3, 1000}, {2, 100}} {
+		q.add(parcel{sender: ledger.Address{p.sender}, fee: p.fee, raw: append(make([]byte, 99), byte(i))})
+	}
+	var got []byte
+	for len(q.all) > 0 {
+		for _, p := range q.take(2, 150) {
+			got = append(got, p.raw[99])
+		}
+	}
+	if string(got) != "\x03\x02\x00\x01\x04" || q.size != 0 {
+		t.Errorf("order %v, %d bytes left", got, q.size)
+	}
+	for q.add(parcel{raw: make([]byte, ledger.MaxTxSize)}) {
+		if q.size > neighbourBytes {
+			t.Fatal("more than the bound is queued")
+		}
+	}
+}
+
+var (
+	floodAccounts = flag.Int("market.accounts", 0, "accounts that flood; 0: few, with small pools")
+	floodUser     = flag.Int("market.count", 200, "transactions of the user in BenchmarkMarket")
+)
+
+// BenchmarkMarket floods four nodes over loopback from many accounts that pay the least fee, and measures a user who
 // pays ten times that.
 func BenchmarkMarket(b *testing.B) {
-	f := newFlood(10_000)
+	f := newFlood(cmp.Or(*floodAccounts, 10_000))
 	s := newFleet(b, nil, 4, f.fund)
 	f.attach(s)
 	defer s.closeAll()
@@ -227,7 +277,7 @@ func BenchmarkMarket(b *testing.B) {
 	for _, n := range s.nodes {
 		<-n.Ready()
 	}
-	const count = 200
+	count := *floodUser
 	p := func(took []time.Duration, percent int) float64 {
 		return float64(took[len(took)*percent/100].Microseconds()) / 1000
 	}
@@ -235,7 +285,7 @@ func BenchmarkMarket(b *testing.B) {
 	ctx, cancel := context.WithCancel(b.Context())
 	var flooding sync.WaitGroup
 	flooding.Go(func() { f.run(ctx) })
-	for s.nodes[0].app.Pending() < 2000 {
+	for begin := time.Now(); s.nodes[0].app.Pending() < 2000 && time.Since(begin) < 10*time.Second; {
 		<-s.nodes[0].app.Changed()
 	}
 	begin := time.Now()

@@ -108,7 +108,8 @@ func (g *Gate) Admit(raw []byte, verified func(ledger.TxID) bool, relayed bool) 
 	signed := func() bool { return verified != nil && verified(id) || tx.Verify() == nil }
 	t := &mempool.Tx{ID: id, Sender: tx.Sender.Address(), Nonce: tx.Nonce, Expiry: tx.Expiry, Fee: tx.Fee, Raw: raw}
 	t.Blob, t.Free = tx.Free()
-	if _, err := g.admit(t, tx, relayed, false); err != nil { // cheap checks come before the signature
+	var payer payer
+	if _, err := g.admit(t, tx, &payer, relayed, false); err != nil { // cheap checks come before the signature
 		return nil, nil, err
 	}
 	if t.Free {
@@ -118,7 +119,7 @@ func (g *Gate) Admit(raw []byte, verified func(ledger.TxID) bool, relayed bool) 
 	} else if !signed() {
 		return nil, nil, errSignature()
 	}
-	if left, err = g.admit(t, tx, relayed, true); err != nil {
+	if left, err = g.admit(t, tx, &payer, relayed, true); err != nil {
 		return nil, nil, err
 	}
 	return t, left, nil
@@ -139,8 +140,15 @@ func (g *Gate) fits(tx *ledger.Tx, size int) error {
 	return nil
 }
 
-// admit checks all but the signature and a proof, and with keep lets the transaction wait.
-func (g *Gate) admit(t *mempool.Tx, tx *ledger.Tx, relayed, keep bool) ([]Left, error) {
+// payer is a sender's account as read for a block.
+type payer struct {
+	mempool.Account
+	height uint64 // of the next block; 0: not read
+}
+
+// admit checks all but the signature and a proof, and with keep lets the transaction wait. It reads the sender's
+// account into a, once for each block.
+func (g *Gate) admit(t *mempool.Tx, tx *ledger.Tx, a *payer, relayed, keep bool) ([]Left, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.height == 0 {
@@ -152,21 +160,20 @@ func (g *Gate) admit(t *mempool.Tx, tx *ledger.Tx, relayed, keep bool) ([]Left, 
 	size := len(t.Raw)
 	t.Least, t.Spends = g.params.MinFee(size, tx.Ops), spends(tx, t.Sender, &g.params)
 	t.Work, t.Weight = g.params.Work(size, tx.Ops), g.params.Weight(size, tx.Ops)
-	var sender mempool.Account
-	if !t.Free && !g.pool.Knows(t.Sender) {
-		a, err := ledger.ReadAccount(g.state.Values, t.Sender)
+	if !t.Free && !g.pool.Knows(t.Sender) && a.height != g.height {
+		read, err := ledger.ReadAccount(g.state.Values, t.Sender)
 		if err != nil {
 			return nil, err
 		}
-		sender = mempool.Account{Address: t.Sender, Balance: a.Balance, Nonce: a.Nonce}
+		*a = payer{mempool.Account{Address: t.Sender, Balance: read.Balance, Nonce: read.Nonce}, g.height}
 	}
 	if !keep {
-		return nil, g.pool.Check(t, sender, relayed)
+		return nil, g.pool.Check(t, a.Account, relayed)
 	}
 	if g.pool.Has(t.ID) { // came twice at the same time
 		return nil, nil
 	}
-	return g.pool.Arrive(t, sender, relayed)
+	return g.pool.Arrive(t, a.Account, relayed)
 }
 
 var errNotStarted = errors.New("admit transaction: the ledger has not started yet")
