@@ -159,7 +159,7 @@ func (c *Client) store(ctx context.Context, way *connecting, enc *shards.Encoder
 	var p *plan
 	var com *certs.Committee
 	err := c.affording(ctx, func() (err error) {
-		p, com, err = c.planStore(ctx, w)
+		p, com, err = planStore(ctx, c, w)
 		return err
 	})
 	if err != nil {
@@ -230,7 +230,7 @@ func certifying(ctx context.Context, chain any, id shards.BlobID, end uint32, lo
 }
 
 // planStore decides how to store w, with the state that one node gives and the committee of its epoch.
-func (c *Client) planStore(ctx context.Context, w *want) (*plan, *certs.Committee, error) {
+func planStore(ctx context.Context, c *Client, w *want) (*plan, *certs.Committee, error) {
 	k, r, err := c.now(ctx, ledger.KeyBlobInfo(w.id))
 	if err != nil {
 		return nil, nil, fmt.Errorf("plan: %w", err)

@@ -131,7 +131,7 @@ func (p *proven) Certifying(ctx context.Context, blob shards.BlobID, end uint32)
 
 // Offers names objects that are offered to an account.
 func (p *proven) Offers(ctx context.Context, to ledger.Address, limit int) ([]ledger.ObjectID, error) {
-	ids, err := p.light.Offers(ctx, to, ledger.ObjectID{}, limit)
+	ids, err := light.Offers(ctx, p.light, to, ledger.ObjectID{}, limit)
 	return ids, asStalled(err)
 }
 

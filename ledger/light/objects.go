@@ -34,8 +34,8 @@ type OwnedBlob struct {
 }
 
 const (
-	// objectTries bounds the rounds of a listing in a row after which no more objects are proven than before.
-	objectTries = 5
+	// objectTries bounds the rounds of a listing in a row that read nothing, objectRounds all rounds.
+	objectTries, objectRounds = 5, 100
 	// objectReads is the number of reads that a listing has under way at a time.
 	objectReads = 4
 	// objectBusy bounds how often a busy node is asked again, after busyPause each time.
@@ -52,7 +52,7 @@ const (
 func (c *Client) Objects(ctx context.Context, owner ledger.Address) (*Owned, error) {
 	l := &lister{client: c, owner: owner, known: make(map[ledger.ObjectID]held)}
 	var failed error
-	for best, fruitless := 0, 0; fruitless < objectTries; fruitless++ {
+	for round, fruitless := 0, 0; fruitless < objectTries && round < objectRounds; round++ {
 		o, stall := l.open(ctx)
 		if o == nil {
 			failed = stall
@@ -70,8 +70,8 @@ func (c *Client) Objects(ctx context.Context, owner ledger.Address) (*Owned, err
 		if errors.Is(failed, ErrPruned) {
 			failed = ErrChanging
 		}
-		if len(l.known) > best {
-			best, fruitless = len(l.known), -1
+		if fruitless++; l.reads > 0 {
+			l.reads, fruitless = 0, 0
 		}
 	}
 	return nil, fmt.Errorf("list objects of %s: %w", owner, failed)
@@ -85,6 +85,7 @@ type lister struct {
 
 	mu    sync.Mutex
 	known map[ledger.ObjectID]held // proven at the height listed now, or not compared with it yet; guarded by mu
+	reads int                      // objects read in this round; guarded by mu
 }
 
 // held is the value of an object with the subtree that its proof went through.
@@ -245,6 +246,7 @@ func (l *lister) readPart(ctx context.Context, o *opening, part []Object) error 
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.reads += len(part)
 	for i, name := range part {
 		value := a.Items[i].Value
 		if value == nil {

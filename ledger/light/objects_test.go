@@ -154,10 +154,10 @@ func TestOffers(t *testing.T) {
 	w.set(t, append(give(5), offer(7, alice), offer(8, bob), offer(9, alice))...)
 	c := w.asking(t, w.honest)
 	want := []ledger.ObjectID{{7}, {9}}
-	if got, err := c.Offers(limited(t), alice, ledger.ObjectID{}, 9); err != nil || !slices.Equal(got, want) {
+	if got, err := Offers(limited(t), c, alice, ledger.ObjectID{}, 9); err != nil || !slices.Equal(got, want) {
 		t.Errorf("offers %v, %v", got, err)
 	}
-	if got, err := c.Offers(limited(t), alice, ledger.ObjectID{7}, 9); err != nil || !slices.Equal(got, want[1:]) {
+	if got, err := Offers(limited(t), c, alice, ledger.ObjectID{7}, 9); err != nil || !slices.Equal(got, want[1:]) {
 		t.Errorf("offers after the first %v, %v", got, err)
 	}
 }

@@ -11,7 +11,7 @@ import (
 
 // Offers names objects that are offered to an account, ascending: at most limit, after one. A node may leave some out
 // or make some up: read the offers of those that matter.
-func (c *Client) Offers(ctx context.Context, to ledger.Address, after ledger.ObjectID, limit int) ([]ledger.ObjectID, error) {
+func Offers(ctx context.Context, c *Client, to ledger.Address, after ledger.ObjectID, limit int) ([]ledger.ObjectID, error) {
 	limit = min(limit, MaxObjects)
 	ids, err := first(ctx, c, func(ctx context.Context, id peer.ID) ([]ledger.ObjectID, error) {
 		var page objectsAnswer

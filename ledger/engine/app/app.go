@@ -51,8 +51,8 @@ type Config struct {
 const (
 	// DefaultSnapshotEvery leaves a joining node a few hundred blocks to run after the newest snapshot.
 	DefaultSnapshotEvery = 1000
-	// keptViews is the number of newest heights whose views ViewAt returns.
-	keptViews = 16
+	// keptViews is the number of newest heights whose views ViewAt returns: time to list a large account at one of them.
+	keptViews = 64
 )
 
 // App implements abci.Application for CometBFT, which calls it in order. All other methods are safe for concurrent use.
@@ -241,7 +241,7 @@ func (a *App) View() *View {
 	return a.views[len(a.views)-1]
 }
 
-// ViewAt returns the state at a height, if it is one of the newest 16.
+// ViewAt returns the state at a height, if it is one of the newest keptViews.
 func (a *App) ViewAt(height uint64) (*View, bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
