@@ -34,6 +34,7 @@ type chainConfig struct {
 	heartbeat time.Duration             // pause between blocks without transactions
 	epochEnd  func() (time.Time, error) // scheduled end of the epoch of the last block
 	timing    Timing
+	trust     *light.Checkpoint // the block that its height must have; nil: any
 	app       abci.Application
 	stores    config.DBProvider
 	signs     types.PrivValidator

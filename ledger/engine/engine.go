@@ -57,6 +57,15 @@ type Config struct {
 	// StateFile records the last signature of ConsensusKey, so that it never signs twice for one step. It must
 	// outlive Dir: keep it beside the key. Required with ConsensusKey.
 	StateFile string
+	// NewState makes StateFile anew if it is missing. Set it only for a key that has never signed: a copy of this node
+	// that has, or the node itself before it lost the file, would have signed something else. Default false: Run fails.
+	NewState bool
+	// Trust is a block that somebody trusted vouches for. It is needed if the newest block here is older than the trust
+	// period. Default nil: none.
+	Trust *light.Checkpoint
+	// StoodStill vouches that the ledger stood still since the newest block here, whatever its age, as when all members
+	// are started together. Default false.
+	StoodStill bool
 	// Timing sets the pace of consensus. Default DefaultTiming().
 	Timing Timing
 	// Retain: blocks, receipts, events and histories younger than this are kept, by the times in blocks, and more if
@@ -117,6 +126,7 @@ type Node struct {
 	far     uint64        // farBehind; tests set less
 	recent  *proofs       // of the last blocks
 	older   *proofs       // of all others
+	trusted bool          // its newest block was new enough at the start, or vouched for; owned by Run
 
 	mu    sync.RWMutex
 	db    *badgerdb.DB // guarded by mu, as are all below; replaced when the node joins by a snapshot
@@ -139,7 +149,8 @@ func New(cfg Config) (*Node, error) {
 		return nil, err
 	}
 	n := &Node{
-		cfg: cfg, log: cfg.Logger, ready: make(chan struct{}), far: farBehind, recent: newProofs(), older: newProofs(),
+		trusted: cfg.StoodStill,
+		cfg:     cfg, log: cfg.Logger, ready: make(chan struct{}), far: farBehind, recent: newProofs(), older: newProofs(),
 		moved: make(chan struct{}),
 	}
 	for _, m := range cfg.Genesis.Members {
@@ -255,9 +266,15 @@ func (n *Node) start(ctx context.Context) (*chain, error) {
 	var signs = follower()
 	if n.cfg.ConsensusKey != nil {
 		// Read before joining: a node that never signed has no blocks.
-		if signs, err = signer(n.cfg.ConsensusKey, n.cfg.StateFile, n.View().Height == 0); err != nil {
+		if signs, err = signer(n.cfg.ConsensusKey, n.cfg.StateFile, n.View().Height == 0, n.cfg.NewState); err != nil {
 			return nil, err
 		}
+	}
+	if !n.trusted { // later it follows the others while they stand still
+		if err := n.goOn(time.Now()); err != nil {
+			return nil, err
+		}
+		n.trusted = true
 	}
 	if err := n.join(ctx); err != nil {
 		return nil, err
@@ -275,7 +292,7 @@ func (n *Node) start(ctx context.Context) (*chain, error) {
 			e, err := ledger.ReadEpoch(app.View())
 			return time.Unix(0, e.Start).Add(n.cfg.Genesis.EpochDuration), err
 		},
-		app: app, stores: db.Provider(), signs: signs, log: n.log.With("component", "consensus"),
+		trust: n.cfg.Trust, app: app, stores: db.Provider(), signs: signs, log: n.log.With("component", "consensus"),
 	})
 }
 

@@ -49,10 +49,7 @@ type offer struct {
 // proven by the validators' signatures. If that fails, the node can still fetch block by block, so join returns only
 // errors that leave no usable database.
 func (n *Node) join(ctx context.Context) error {
-	client, err := light.New(light.Config{
-		Genesis: n.cfg.Genesis, Host: n.cfg.Host, Peers: n.others, Connect: n.cfg.Connect, Logger: n.log,
-		Hasty: true, AnyClock: true,
-	})
+	client, err := light.New(n.lightConfig())
 	if err != nil {
 		return err
 	}
@@ -61,6 +58,9 @@ func (n *Node) join(ctx context.Context) error {
 		look, cancel := context.WithTimeout(ctx, headWait)
 		head, err := client.Head(look)
 		cancel()
+		if errors.Is(err, light.ErrExpired) {
+			return err
+		}
 		have := n.View().Height
 		if err != nil && !errors.Is(err, light.ErrStalled) && !errors.Is(err, light.ErrClock) || head.Height <= have+n.far {
 			return ctx.Err()
