@@ -59,6 +59,7 @@ hostile: build ## let strangers attack seven processes and print what they achie
 
 sim: ## compare a million operations of the ledger's rules with a model; simulate hostile monitors; some minutes
 	@go test ./ledger/machine -count=1 -run 'TestModel$$' -model.ops=1000000 -timeout 120m -v
+	@go test ./ledger/engine -count=1 -run 'TestCrowd$$' -engine.validators=4,16,50,100 -timeout 60m -v
 	@go test ./monitor/round -count=1 -run 'TestReplay$$' -round.seeds=10000 -timeout 60m -v
 	@go test ./monitor/score -count=1 -run 'Test(Hostile|Whitewash|MajorityOfSample|SlowNodes|Partition|Unbonded|Replay)$$' \
 	  -sim.rounds=1000 -sim.days=1000 -sim.seeds=10000 -timeout 60m -v

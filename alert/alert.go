@@ -1,7 +1,8 @@
 // Package alert tells the operator of a storage node when others see trouble with it: slivers that are missing or
-// wrong, and a node that cannot be reached. Book decides, as a pure step function, which facts become an alert: one for
-// one cause in an hour, and one when the trouble is over. Sender delivers alerts by webhook, command, mail and log.
-// Evidence keeps the proofs. The package finds no trouble by itself: package node tells it the facts.
+// wrong, and a node that cannot be reached; and when the ledger's disk runs full. Book decides, as a pure step
+// function, which facts become an alert: one for one cause in an hour, and one when the trouble is over. Sender
+// delivers alerts by webhook, command, mail and log. Evidence keeps the proofs. The package finds no trouble by itself:
+// package node tells it the facts.
 //
 // Nothing that leaves this package holds a path of the machine, the address of a webhook, or text from another peer
 // that was not cleaned. Start with Book and Sender.
@@ -30,12 +31,17 @@ const (
 	Wrong Cause = "wrong"
 	// Unreachable: by the weighted median, monitors could not reach the node for several rounds.
 	Unreachable Cause = "unreachable"
+	// Disk: the ledger's disk is running full.
+	Disk Cause = "disk"
 	// Test: the operator asked for it.
 	Test Cause = "test"
 )
 
 // Causes lists the kinds of trouble that the book follows.
-var Causes = []Cause{Missing, Wrong, Unreachable}
+var Causes = []Cause{Missing, Wrong, Unreachable, Disk}
+
+// whole reports that a cause is one trouble, which names no slivers and is over when a fact says so.
+func (c Cause) whole() bool { return c == Unreachable || c == Disk }
 
 // State says whether an alert reports trouble or its end.
 type State string
@@ -53,7 +59,7 @@ const NoCell = -1
 // Fact is one observation about this node. The zero Fact of a cause is trouble that names nothing.
 type Fact struct {
 	Cause Cause
-	// Over reports the end: of the sliver named for Missing and Wrong, of the whole trouble for Unreachable.
+	// Over reports the end: of the sliver named for Missing and Wrong, of the whole trouble for the others.
 	Over bool
 	// Blob, Axis and Sliver name a sliver; for Missing and Wrong.
 	Blob   shards.BlobID
@@ -91,7 +97,7 @@ type Node struct {
 	Name    string `json:"nodeName"`
 }
 
-// Place says which bytes an alert is about, and who says so. Empty for a node that cannot be reached.
+// Place says which bytes an alert is about, and who says so. Empty for trouble that names no sliver.
 type Place struct {
 	BlobID string `json:"blobId,omitempty"`
 	// Axis is primary or secondary; Sliver its index; together they name the sliver.
@@ -152,12 +158,16 @@ func (a *Alert) text(detail string) string {
 		fmt.Fprintf(&b, "walrus node %s: this is a test of its alerts", name)
 	case a.State == Recovered && a.Cause == Unreachable:
 		fmt.Fprintf(&b, "walrus node %s: monitors reach it again", name)
+	case a.State == Recovered && a.Cause == Disk:
+		fmt.Fprintf(&b, "walrus node %s: the ledger's disk has room again", name)
 	case a.State == Recovered && a.Cause == Wrong:
 		fmt.Fprintf(&b, "walrus node %s: no wrong bytes were seen for an hour, and what was named is right again", name)
 	case a.State == Recovered:
 		fmt.Fprintf(&b, "walrus node %s: all missing slivers that were named are stored again", name)
 	case a.Cause == Unreachable:
 		fmt.Fprintf(&b, "walrus node %s: monitors cannot reach it", name)
+	case a.Cause == Disk:
+		fmt.Fprintf(&b, "walrus node %s: its disk is running full", name)
 	case a.Cause == Wrong:
 		fmt.Fprintf(&b, "walrus node %s: it sent wrong bytes of %s, seen by %s", name, where, by)
 	default:

@@ -26,8 +26,8 @@ const (
 // end of trouble is told if the trouble was told. So one cause makes at most one alert and one recovery in an hour.
 //
 // Missing is over when every sliver named is stored again. Wrong is over when in addition no wrong bytes were seen for
-// an hour, since a fault of memory or of the program leaves a right sliver on the disk. Unreachable is over when a fact
-// says so.
+// an hour, since a fault of memory or of the program leaves a right sliver on the disk. Unreachable and Disk are over
+// when a fact says so.
 type Book struct {
 	node   Node
 	causes map[Cause]*trouble
@@ -64,7 +64,7 @@ func (b *Book) Note(f Fact, now time.Time) []Alert {
 	}
 	if f.Over {
 		delete(t.open, f.sliver())
-		return b.settle(f.Cause, t, f.Cause == Unreachable, now)
+		return b.settle(f.Cause, t, f.Cause.whole(), now)
 	}
 	if f.Cause == Unreachable && t.firing {
 		t.seen = now
@@ -73,7 +73,7 @@ func (b *Book) Note(f Fact, now time.Time) []Alert {
 	if t.began.IsZero() {
 		t.began = now
 	}
-	if f.Cause != Unreachable && len(t.open) < maxOpen {
+	if !f.Cause.whole() && len(t.open) < maxOpen {
 		t.open[f.sliver()] = true
 	}
 	t.latest, t.seen = f, now
@@ -96,13 +96,13 @@ func (b *Book) Due(now time.Time) (out []Alert) {
 
 // Next returns the time of the next call of Due; zero: only after a fact.
 func (b *Book) Next() (next time.Time) {
-	for _, t := range b.causes {
+	for c, t := range b.causes {
 		at := time.Time{}
 		switch {
 		case t.began.IsZero():
 		case t.more > 0:
 			at = t.told.Add(Quiet)
-		case t.firing && len(t.open) == 0:
+		case t.firing && len(t.open) == 0 && !c.whole():
 			at = t.seen.Add(Quiet)
 		}
 		if !at.IsZero() && (next.IsZero() || at.Before(next)) {
@@ -119,7 +119,7 @@ func (b *Book) tell(c Cause, t *trouble, now time.Time) []Alert {
 	}
 	a := b.make(c, Firing, t.began, now)
 	a.Place, a.Further = t.latest.place(), t.more-1
-	if c == Unreachable {
+	if c.whole() {
 		a.Further = 0
 	}
 	a.Text = a.text(t.latest.Detail)

@@ -34,6 +34,8 @@ type Ledger interface {
 	CatchUp(ctx context.Context)
 	// Objects returns everything owner owns, expired or not.
 	Objects(ctx context.Context, owner ledger.Address) (map[ledger.ObjectID]ledger.Storage, map[ledger.ObjectID]ledger.Blob, error)
+	// Offers names objects that are offered to an account, at most limit. Some may be missing, or not offered.
+	Offers(ctx context.Context, to ledger.Address, limit int) ([]ledger.ObjectID, error)
 }
 
 // Payer runs operations from an account.

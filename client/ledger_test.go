@@ -666,3 +666,23 @@ func TestPredictionTaken(t *testing.T) {
 		}
 	})
 }
+
+// unlisted is a ledger that cannot list what accounts own.
+type unlisted struct{ Ledger }
+
+func (unlisted) Objects(context.Context, ledger.Address) (map[ledger.ObjectID]ledger.Storage,
+	map[ledger.ObjectID]ledger.Blob, error) {
+	return nil, nil, errors.New("changes while it is read")
+}
+
+// TestStoreWithoutListing stores although the account, which has storage to use again, cannot be listed.
+func TestStoreWithoutListing(t *testing.T) {
+	f, c := newFake(t, 7, 28)
+	data := noise(8, 1000)
+	first := f.storing(c, data, StoreOptions{}, RegisterFromScratch)
+	if _, err := c.Delete(t.Context(), first.Object); err != nil {
+		t.Fatal(err)
+	}
+	c.chain = unlisted{c.chain}
+	f.storing(c, data, StoreOptions{}, RegisterFromScratch)
+}

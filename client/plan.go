@@ -287,7 +287,7 @@ func (p *plan) addFees(w *want, k *known) (err error) {
 // feeOf returns the least fee of a transaction of ops.
 func feeOf(p *ledger.Params, ops []ledger.Op) ledger.Amount {
 	tx := ledger.Tx{Ops: ops}
-	return p.MinFee(len(tx.Marshal()))
+	return p.MinFee(len(tx.Marshal()), tx.Ops)
 }
 
 func sortedIDs[T any](m map[ledger.ObjectID]T) []ledger.ObjectID {

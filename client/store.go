@@ -225,7 +225,7 @@ func (c *Client) planStore(ctx context.Context, w *want) (*plan, *certs.Committe
 	}
 	// the account's objects matter only if one of them can serve this store
 	if k.account.Storages > 0 || k.account.Blobs > 0 && k.info.RegisteredUntil(k.epoch) > 0 {
-		if k.storages, k.blobs, err = c.chain.Objects(ctx, c.payer.Address()); err != nil {
+		if err := planObjects(ctx, c, &k); err != nil {
 			return nil, nil, fmt.Errorf("plan: %w", err)
 		}
 	}
@@ -238,6 +238,21 @@ func (c *Client) planStore(ctx context.Context, w *want) (*plan, *certs.Committe
 		return nil, nil, err
 	}
 	return p, com, nil
+}
+
+// planListing bounds the listing of an account for a plan. Storage costs less than a blob that is not stored.
+const planListing = 10 * time.Second
+
+// planObjects lists the account's objects. A plan can do without them and buy, so only the end of ctx is an error.
+func planObjects(ctx context.Context, c *Client, k *known) (err error) {
+	short, stop := context.WithTimeout(ctx, planListing)
+	defer stop()
+	if k.storages, k.blobs, err = c.chain.Objects(short, c.payer.Address()); err == nil || ctx.Err() != nil {
+		return err
+	}
+	c.log.Warn("the account's objects cannot be listed: storing with new storage, even if some could be used again",
+		"account", c.payer.Address(), "err", err)
+	return nil
 }
 
 // claims lists the storage resources that stores of this client are about to use, so that no two of them plan with the

@@ -194,7 +194,7 @@ func (c *Node) watchClock(ctx context.Context, log *slog.Logger) {
 	if c.chain.Light == nil {
 		return
 	}
-	c.watch.Go(func() { c.chain.Light.KeepTrust(ctx) })
+	c.watch.Go(func() { light.KeepTrust(ctx, c.chain.Light) })
 	c.watch.Go(func() {
 		c.chain.Light.WatchClock(ctx, func(ahead time.Duration, wrong bool) {
 			if wrong {
@@ -273,5 +273,5 @@ func QueryHead(ctx context.Context, cfg Config, g *ledger.Genesis, addr string) 
 	if err != nil {
 		return head, err
 	}
-	return l.HeadOf(ctx, info.ID)
+	return light.HeadOf(ctx, l, info.ID)
 }

@@ -111,6 +111,12 @@ func (p *proven) Objects(ctx context.Context,
 	return storages, blobs, nil
 }
 
+// Offers names objects that are offered to an account.
+func (p *proven) Offers(ctx context.Context, to ledger.Address, limit int) ([]ledger.ObjectID, error) {
+	ids, err := p.light.Offers(ctx, to, ledger.ObjectID{}, limit)
+	return ids, asStalled(err)
+}
+
 // asStalled turns a light client's errors for an unusable ledger into client.ErrStalled.
 func asStalled(err error) error {
 	if err == nil || errors.Is(err, client.ErrStalled) {

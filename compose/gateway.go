@@ -39,7 +39,7 @@ func NodeGateway(n *config.Node, own func() (light.Point, bool), version string,
 	}
 	var payer *wallet.Wallet
 	if n.Gateway.Wallet != "" {
-		if payer, err = wallet.Load(n.Gateway.Wallet); err != nil {
+		if payer, err = n.Gateway.LoadWallet(); err != nil {
 			return nil, err
 		}
 	}

@@ -55,6 +55,9 @@ type Client struct {
 	Own func() (light.Point, bool) `yaml:"-"`
 	// Wallet is the file with the key that pays; not needed for reading. Default wallet.yaml.
 	Wallet string `yaml:"wallet"`
+	// MaxFee bounds the fee of a transaction, in multiples of the least fee: while the ledger is busy, nodes ask for more,
+	// and the client pays that up to here. Default 10.
+	MaxFee uint64 `yaml:"maxFee"`
 	// Faucet is the devnet wallet from which walrus wallet faucet pays. Default "": none.
 	Faucet string `yaml:"faucet"`
 	// Epochs is the default number of epochs for store. Default 1.
@@ -70,6 +73,7 @@ type Client struct {
 func DefaultClient() Client {
 	return Client{
 		Genesis: "genesis.yaml", AddressBook: "client-peers.json", TrustFile: "client-trust.json", Wallet: "wallet.yaml", Epochs: 1,
+		MaxFee:         wallet.DefaultMaxFee,
 		MaxConnections: p2p.HomeLimits().Conns.All,
 		Log:            Log{Format: "text"},
 	}
@@ -137,7 +141,11 @@ func (c *Client) LoadWallet() (*wallet.Wallet, error) {
 	if c.Wallet == "" {
 		return nil, fmt.Errorf("%s: key \"wallet\" is empty: name a wallet file, or make one with walrus wallet new", c.Path)
 	}
-	return wallet.Load(c.Wallet)
+	w, err := wallet.Load(c.Wallet)
+	if err != nil {
+		return nil, err
+	}
+	return w.MaxFee(c.MaxFee), nil
 }
 
 // LoadFaucet reads the wallet that walrus wallet faucet pays from.
@@ -158,6 +166,9 @@ func (c *Client) Validate() error {
 	}
 	if c.MaxConnections < minConnections || c.MaxConnections > maxStrangers {
 		return fmt.Errorf("key \"maxConnections\" is %d: want %d to %d", c.MaxConnections, minConnections, maxStrangers)
+	}
+	if c.MaxFee == 0 {
+		return errors.New("key \"maxFee\" is 0: want 1 or more, in multiples of the least fee")
 	}
 	if len(c.Bootstrap) == 0 && (c.MDNS == nil || !*c.MDNS) {
 		return errors.New("key \"bootstrap\" is empty: name a node to start from, or set mdns: true")

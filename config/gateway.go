@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 
+	"walrus/ledger/wallet"
 	"walrus/shards"
 )
 
@@ -15,6 +16,9 @@ type Gateway struct {
 	// Wallet is the file with the key that pays for blobs stored through the gateway. Default "": the gateway only
 	// reads.
 	Wallet string `yaml:"wallet"`
+	// MaxFee bounds the fee of a transaction, in multiples of the least fee, as in a client's configuration. Default 0:
+	// 10.
+	MaxFee uint64 `yaml:"maxFee"`
 	// MaxBody bounds blobs, and quilt forms, stored through the gateway, such as 1GiB. Default "": the original's
 	// limits, 10 MiB for a blob and 100 MiB for a quilt.
 	MaxBody string `yaml:"maxBody"`
@@ -36,6 +40,15 @@ func (g *Gateway) MaxBodyBytes() (int64, error) {
 		return 0, fmt.Errorf("key \"gateway.maxBody\": %w", err)
 	}
 	return n, nil
+}
+
+// LoadWallet reads the wallet that pays.
+func (g *Gateway) LoadWallet() (*wallet.Wallet, error) {
+	w, err := wallet.Load(g.Wallet)
+	if err != nil || g.MaxFee == 0 {
+		return w, err
+	}
+	return w.MaxFee(g.MaxFee), nil
 }
 
 func (g *Gateway) validate() error {

@@ -201,7 +201,7 @@ func (e *Explorer) Price(ctx context.Context, size uint64, epochs uint32) (*page
 	}
 	price := &pages.Price{
 		Size: size, EncodedSize: uint64(s.committee.Params().EncodedSize(size)), Epochs: epochs,
-		Fees: aboutFees(p, len(s.committee.Members())),
+		Fees: aboutFees(p, len(s.committee.Members()), epochs),
 		End:  s.network.Epoch.At(s.info.Epoch + epochs),
 	}
 	if price.Storage, err = p.StorageCost(price.EncodedSize, epochs); err != nil {
@@ -219,10 +219,12 @@ func (e *Explorer) Price(ctx context.Context, size uint64, epochs uint32) (*page
 	return price, nil
 }
 
-// aboutFees estimates the fees of registering and certifying a blob: a transaction has some 350 bytes, and a
-// certificate two bytes per signer.
-func aboutFees(p *ledger.Params, members int) ledger.Amount {
-	return p.MinFee(350) + p.MinFee(350+2*members)
+// aboutFees estimates the fees of registering and certifying a blob for some epochs: a transaction has some 350 bytes,
+// and a certificate two bytes per signer.
+func aboutFees(p *ledger.Params, members int, epochs uint32) ledger.Amount {
+	signed := ledger.CertifyBlob{Certificate: make([]byte, 140+2*members)}
+	return p.MinFee(350, []ledger.Op{ledger.BuyStorage{End: epochs}, ledger.RegisterBlob{}}) +
+		p.MinFee(350+2*members, []ledger.Op{signed})
 }
 
 // Store implements pages.Data.

@@ -73,6 +73,7 @@ func (s *networkState) describe(now time.Time) *pages.Network {
 		p := &s.info.Params
 		n.Epoch = &pages.Epoch{Number: s.info.Epoch, End: s.info.EpochEnd, Duration: p.EpochDuration}
 		n.Prices = &pages.Prices{Storage: p.StoragePrice, Write: p.WritePrice, FeeTx: p.FeeTx, FeeByte: p.FeeByte,
+			FeeWork:   p.FeePerWork,
 			MaxEpochs: p.MaxEpochsAhead}
 		n.Capacity = &pages.Capacity{Total: p.Capacity, Sold: s.info.Sold}
 		n.Supply = &pages.Supply{Burned: s.info.Burned, Rewards: s.info.Rewards}

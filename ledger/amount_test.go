@@ -104,8 +104,15 @@ func TestPrices(t *testing.T) {
 	if got, err := p.WriteCost(66034000); got != 63*20_000 || err != nil {
 		t.Errorf("a write costs %d, %v", got, err)
 	}
-	if got := p.MinFee(300); got != 4000 {
+	if got := p.MinFee(300, nil); got != 4000 {
 		t.Errorf("the fee is %d", got)
+	}
+	p.FeePerWork = 7
+	if got := p.MinFee(300, []Op{Transfer{}, Transfer{}}); got != 4000+7*(60+2+2*20) {
+		t.Errorf("the fee with work is %d", got)
+	}
+	if got := p.OpsFee(80, []Op{Transfer{}, Transfer{}}); got != 80*10+7*2*20 {
+		t.Errorf("the operations' part of a fee is %d", got)
 	}
 	dear := &Params{StoragePrice: 1 << 20, WritePrice: 1 << 20, FeeTx: 1, FeeByte: 1 << 60}
 	if _, err := dear.StorageCost(math.MaxUint64, 1); !errors.Is(err, ErrOverflow) {
@@ -121,7 +128,7 @@ func TestPrices(t *testing.T) {
 		t.Errorf("write: %v, want ErrOverflow", err)
 	}
 	dear.FeeTx = math.MaxUint64
-	if a, b, c := dear.MinFee(1<<10), dear.MinFee(1), dear.MinFee(-1); a != math.MaxUint64 || b != math.MaxUint64 ||
+	if a, b, c := dear.MinFee(1<<10, nil), dear.MinFee(1, nil), dear.MinFee(-1, nil); a != math.MaxUint64 || b != math.MaxUint64 ||
 		c != math.MaxUint64 {
 		t.Errorf("fees are %d, %d and %d", a, b, c)
 	}

@@ -26,6 +26,7 @@ type genesisFile struct {
 	FeeByte        field[priceText]  `yaml:"feeByte"`
 	Capacity       field[sizeText]   `yaml:"capacity"`
 	BurnBasis      *uint32           `yaml:"burnBasis"`
+	FeePerWork     field[priceText]  `yaml:"feePerWork"`
 	Treasury       field[Address]    `yaml:"treasury,omitempty"`
 	Accounts       []accountFile     `yaml:"accounts,omitempty"`
 	Members        []memberFile      `yaml:"members"`
@@ -128,6 +129,7 @@ func (f *genesisFile) genesis() *Genesis {
 		WritePrice:    Amount(f.WritePrice.or(priceText(DefaultWritePrice))),
 		FeeTx:         Amount(f.FeeTx.or(priceText(DefaultFeeTx))),
 		FeeByte:       Amount(f.FeeByte.or(priceText(DefaultFeeByte))),
+		FeePerWork:    Amount(f.FeePerWork.or(priceText(DefaultFeePerWork))),
 		Capacity:      uint64(f.Capacity.or(DefaultCapacity)),
 		BurnBasis:     DefaultBurnBasis, Treasury: f.Treasury.value,
 	}
@@ -210,7 +212,8 @@ func (g *Genesis) Marshal() ([]byte, error) {
 		Network: g.Network, Shards: g.Shards, Time: is(timeText{g.Time}), EpochDuration: is(periodText{g.EpochDuration}),
 		MaxEpochsAhead: &g.MaxEpochsAhead, StoragePrice: is(priceText(g.StoragePrice)),
 		WritePrice: is(priceText(g.WritePrice)),
-		FeeTx:      is(priceText(g.FeeTx)), FeeByte: is(priceText(g.FeeByte)), Capacity: is(sizeText(g.Capacity)),
+		FeeTx:      is(priceText(g.FeeTx)), FeeByte: is(priceText(g.FeeByte)),
+		FeePerWork: is(priceText(g.FeePerWork)), Capacity: is(sizeText(g.Capacity)),
 		BurnBasis: &g.BurnBasis, Treasury: field[Address]{value: g.Treasury, set: g.Treasury != Address{}},
 	}
 	for _, a := range g.Accounts {

@@ -109,7 +109,7 @@ func testForms() map[string]namedForm {
 		"pot":            formOf(Pot{1, 2}, UnmarshalPot),
 		"epoch":          formOf(EpochInfo{1, -2, 3}, unmarshalEpochInfo),
 		"supply":         formOf(Supply{1}, unmarshalSupply),
-		"parameters":     formOf(Params{1, 2, 3, 4, 5, 6, 7, 8, 9, 10}, unmarshalParams),
+		"parameters":     formOf(Params{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}, unmarshalParams),
 		"member":         formOf(testMember(), unmarshalMember),
 		"event":          formOf(testEvent(), UnmarshalEvent),
 		"transfer event": formOf(Event{Kind: EventTransferred, From: id(1), To: id(2), Amount: 3}, UnmarshalEvent),

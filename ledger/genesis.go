@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -27,6 +28,7 @@ type Genesis struct {
 	WritePrice     Amount        // per unit, once
 	FeeTx          Amount        // per transaction
 	FeeByte        Amount        // per byte of a transaction
+	FeePerWork     Amount        // per unit of a transaction's work: see Params.Work
 	Capacity       uint64        // bytes of encoded size for sale in one epoch: 1 to MaxCapacity
 	BurnBasis      uint32        // basis points of each epoch's rewards that are burned
 
@@ -53,8 +55,10 @@ const (
 	DefaultWritePrice     = Amount(20_000)
 	DefaultFeeTx          = Amount(1000)
 	DefaultFeeByte        = Amount(10)
-	DefaultCapacity       = 1 << 50
-	DefaultBurnBasis      = 300
+	// DefaultFeePerWork makes a block full of work as dear as one full of bytes.
+	DefaultFeePerWork = Amount(10)
+	DefaultCapacity   = 1 << 50
+	DefaultBurnBasis  = 300
 )
 
 // Bounds on the values of a genesis.
@@ -75,6 +79,29 @@ var (
 	latest      = time.Date(2150, time.January, 1, 0, 0, 0, 0, time.UTC)
 	defaultTime = time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC)
 )
+
+// MaxVoters bounds the members that vote on blocks. What a block costs a voter grows with their number.
+const MaxVoters = 100
+
+// Voters returns the indexes of the members that vote on blocks, ascending: those with a consensus key; if these are
+// more than MaxVoters, the ones with the most shards, and of equals those with the lower peer IDs. A voter has as many
+// votes as shards.
+func (g *Genesis) Voters() (voters []int) {
+	for i := range g.Members {
+		if g.Members[i].Validates() {
+			voters = append(voters, i)
+		}
+	}
+	if len(voters) > MaxVoters {
+		slices.SortFunc(voters, func(a, b int) int {
+			x, y := &g.Members[a], &g.Members[b]
+			return cmp.Or(len(y.Shards)-len(x.Shards), cmp.Compare(x.Node, y.Node))
+		})
+		voters = voters[:MaxVoters]
+		slices.Sort(voters)
+	}
+	return voters
+}
 
 // CheckNetwork accepts network names of 1 to 32 of a–z, 0–9 and "-". The name becomes part of protocol names.
 func CheckNetwork(name string) error {
@@ -154,6 +181,7 @@ func (g *Genesis) Params() Params {
 		Shards: uint32(g.Shards), StoragePrice: g.StoragePrice, WritePrice: g.WritePrice, FeeTx: g.FeeTx,
 		FeeByte: g.FeeByte, Capacity: g.Capacity, MaxEpochsAhead: g.MaxEpochsAhead, EpochDuration: g.EpochDuration,
 		GenesisTime: g.Time.UnixNano(), BurnBasis: g.BurnBasis,
+		FeePerWork: g.FeePerWork,
 	}
 }
 

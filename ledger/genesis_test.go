@@ -146,7 +146,7 @@ func TestNewGenesisRefuses(t *testing.T) {
 // TestNetworkID pins the ID: every signature of a network contains it, so it must never change.
 func TestNetworkID(t *testing.T) {
 	g := newTestGenesis(t)
-	const want = "f16e3284ac324a5a7437a841679380cf2d6356b8130ded46a2997bf879221ba0"
+	const want = "e8cb570298e11b6bc3b75543bc323f4a2e05a3a41c99569cbc99af19fa289fcb"
 	if got := g.NetworkID().String(); got != want {
 		t.Errorf("network ID %s, want %s", got, want)
 	}
@@ -166,7 +166,7 @@ func TestNetworkID(t *testing.T) {
 		"time":      func(g *Genesis) { g.Time = g.Time.Add(time.Second) }, "duration": func(g *Genesis) { g.EpochDuration++ },
 		"ahead": func(g *Genesis) { g.MaxEpochsAhead++ }, "storage price": func(g *Genesis) { g.StoragePrice++ },
 		"write price": func(g *Genesis) { g.WritePrice++ }, "fee": func(g *Genesis) { g.FeeTx++ },
-		"byte fee": func(g *Genesis) { g.FeeByte++ },
+		"byte fee": func(g *Genesis) { g.FeeByte++ }, "work fee": func(g *Genesis) { g.FeePerWork++ },
 		"capacity": func(g *Genesis) { g.Capacity++ }, "burn": func(g *Genesis) { g.BurnBasis++ },
 		"treasury": func(g *Genesis) { g.Treasury[0] ^= 1 }, "account": func(g *Genesis) { g.Accounts[1].Address[0] ^= 1 },
 		"amount": func(g *Genesis) { g.Accounts[1].Amount++ }, "accounts": func(g *Genesis) { g.Accounts = g.Accounts[1:] },
@@ -322,10 +322,10 @@ func TestParseGenesisRefuses(t *testing.T) {
 		{"shards not a number", replace("shards: 10", "shards: ten"), "line 3"},
 		{"few shards", replace("shards: 10", "shards: 3"), "3 shards"},
 		{"negative number", replace("maxEpochsAhead: 53", "maxEpochsAhead: -1"), "line 6"},
-		{"bad peer ID", replace("node: 12D3", "node: 21D3"), "line 20"},
-		{"bad key", replace("key: 0x", "key: 0y"), "line 22"},
+		{"bad peer ID", replace("node: 12D3", "node: 21D3"), "line 21"},
+		{"bad key", replace("key: 0x", "key: 0y"), "line 23"},
 		{"key missing", replace("key: ", "#"), "\"key\" is missing"},
-		{"key a list", replace("key: ", "key: [] #"), "line 22"},
+		{"key a list", replace("key: ", "key: [] #"), "line 23"},
 		{"shards missing", replace("shards: 0-2", ""), "\"shards\" is missing"},
 		{"shards descending", replace("shards: 0-2", "shards: 2-0"), "ascending"},
 		{"shards overlap", replace("shards: 0-2", "shards: 0-1,1-2"), "ascending"},
@@ -348,8 +348,8 @@ func TestParseGenesisRefuses(t *testing.T) {
 		{"price without unit", replace("100000 FROST", "100000"), "line 7: amount \"100000\": add the unit"},
 		{"price", replace("100000 FROST", "5000000001 WAL"), "storagePrice is 5000000001 WAL"},
 		{"write price", replace("20000 FROST", "5000000001 WAL"), "writePrice is 5000000001 WAL"},
-		{"fee", replace("1000 FROST", "5000000000 WAL"), "feeTx and feeByte"},
-		{"byte fee", replace("feeByte: 10 FROST", "feeByte: 5000000000 WAL"), "feeTx and feeByte"},
+		{"fee", replace("1000 FROST", "5000000000 WAL"), "feeTx, feeByte and"},
+		{"byte fee", replace("feeByte: 10 FROST", "feeByte: 5000000000 WAL"), "feeTx, feeByte and"},
 		{"negative price", replace("100000 FROST", "-1 FROST"), "line 7"},
 		{"bad capacity", replace("1PiB", "1PB"), "line 11: size"},
 		{"capacity overflows", replace("1PiB", "16EiB"), "line 11: size"},
@@ -364,7 +364,7 @@ func TestParseGenesisRefuses(t *testing.T) {
 		{"nobody's account", replace(strings.Repeat("09", 32), strings.Repeat("00", 32)), "zero address"},
 		{"account without amount", replace("amount: 1.5 WAL", ""), "account 0: field \"amount\" is missing"},
 		{"account without address", replace("- address: ", "- #"), "account 0"},
-		{"bad address", replace("0x0909", "0x09"), "line 15: invalid format: address"},
+		{"bad address", replace("0x0909", "0x09"), "line 16: invalid format: address"},
 		{"nobody validates", strings.ReplaceAll(good, "consensus: ", "#"), "nobody could make blocks"},
 		{"consensus no point", replace("consensus: ", "consensus: \"0x"+strings.Repeat("02", 32)+"\" #"),
 			"member 0 (node-0): consensus"},
@@ -431,4 +431,28 @@ func FuzzParseRanges(f *testing.F) {
 			t.Fatalf("%v written and read again is %v, %v", list, again, err)
 		}
 	})
+}
+
+// TestVoters: the hundred members with the most shards vote, of equals those with the lower peer IDs.
+func TestVoters(t *testing.T) {
+	g := &Genesis{Members: make([]GenesisMember, MaxVoters+3)}
+	for i := range g.Members {
+		m := &g.Members[i]
+		m.Node, m.Consensus, m.Shards = peer.ID(fmt.Sprintf("%03d", 200-i)), PublicKey{1, byte(i)}, []int{0, 1}
+	}
+	g.Members[0].Shards = []int{0, 1, 2} // the most, though its peer ID is the highest
+	g.Members[5].Consensus = PublicKey{}
+	g.Members[MaxVoters+2].Shards = []int{0}
+	voters := g.Voters()
+	if len(voters) != MaxVoters || voters[0] != 0 || !slices.IsSorted(voters) {
+		t.Fatalf("%d voters: %v", len(voters), voters)
+	}
+	for _, i := range []int{1, 5, MaxVoters + 2} { // the highest peer ID of equals, no key, fewest shards
+		if slices.Contains(voters, i) {
+			t.Errorf("member %d votes", i)
+		}
+	}
+	if g.Members = g.Members[:7]; len(g.Voters()) != 6 {
+		t.Errorf("of seven with six keys %v vote", g.Voters())
+	}
 }

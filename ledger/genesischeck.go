@@ -83,15 +83,17 @@ func (g *Genesis) prices() (problems []error) {
 	for _, price := range []struct {
 		name   string
 		amount Amount
-	}{{"storagePrice", g.StoragePrice}, {"writePrice", g.WritePrice}, {"feeTx", g.FeeTx}, {"feeByte", g.FeeByte}} {
+	}{{"storagePrice", g.StoragePrice}, {"writePrice", g.WritePrice}, {"feeTx", g.FeeTx}, {"feeByte", g.FeeByte},
+		{"feePerWork", g.FeePerWork}} {
 		if price.amount > TotalSupply {
 			problems = append(problems, fmt.Errorf("%s is %s: at most %s, all there is", price.name, price.amount, TotalSupply))
 		}
 	}
 	params := g.Params()
-	if fee := params.MinFee(MaxTxSize); fee > TotalSupply {
-		problems = append(problems, fmt.Errorf("feeTx and feeByte make the largest transaction cost more than there is, %s",
-			TotalSupply))
+	work, err := g.FeePerWork.Times(MaxBlockWork)
+	if fee, also := work.Add(params.MinFee(MaxTxSize, nil)); err != nil || also != nil || fee > TotalSupply {
+		problems = append(problems, fmt.Errorf(
+			"feeTx, feeByte and feePerWork make the largest transaction cost more than there is, %s", TotalSupply))
 	}
 	if g.Capacity < 1 || g.Capacity > MaxCapacity {
 		problems = append(problems, fmt.Errorf("capacity is %d bytes: must be 1 to %d", g.Capacity, uint64(MaxCapacity)))

@@ -13,6 +13,7 @@ func NewDraft(network string, n int) *Genesis {
 		Network: network, Shards: n, Time: defaultTime, EpochDuration: DefaultEpochDuration,
 		MaxEpochsAhead: DefaultMaxEpochsAhead, StoragePrice: DefaultStoragePrice, WritePrice: DefaultWritePrice,
 		FeeTx: DefaultFeeTx, FeeByte: DefaultFeeByte, Capacity: DefaultCapacity, BurnBasis: DefaultBurnBasis,
+		FeePerWork: DefaultFeePerWork,
 	}
 }
 

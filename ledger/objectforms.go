@@ -99,6 +99,7 @@ func (p *Params) form(f *form) {
 	f.i64("epochDuration", (*int64)(&p.EpochDuration))
 	f.i64("genesisTime", &p.GenesisTime)
 	f.u32("burnBasis", &p.BurnBasis)
+	f.amount("feePerWork", &p.FeePerWork)
 }
 
 func (m *Member) form(f *form) {

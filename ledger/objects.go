@@ -99,6 +99,7 @@ type Params struct {
 	EpochDuration  time.Duration // length of an epoch
 	GenesisTime    int64         // Unix nanoseconds: start of FirstEpoch
 	BurnBasis      uint32        // basis points of each pot that are burned
+	FeePerWork     Amount        // per unit of a transaction's work: see Params.Work
 }
 
 // Member is a storage node of the committee, as recorded on the ledger.
@@ -112,5 +113,5 @@ type Member struct {
 	Shards    []int
 }
 
-// Validates reports whether the member has a vote on blocks; its weight is its number of shards.
+// Validates reports whether the member has a key for votes on blocks. Whether it votes is said by Genesis.Voters.
 func (m *Member) Validates() bool { return m.Consensus != PublicKey{} }

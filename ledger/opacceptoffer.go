@@ -8,6 +8,8 @@ type AcceptOffer struct {
 
 func (AcceptOffer) kind() uint8 { return 20 }
 
+func (AcceptOffer) work(*Params) uint64 { return 3*workKey + workRecord }
+
 func (o *AcceptOffer) form(f *form) {
 	f.fixed("object", o.Object[:])
 	f.fixed("from", o.From[:])

@@ -20,6 +20,8 @@ type BondMonitor struct {
 
 func (BondMonitor) kind() uint8 { return 18 }
 
+func (BondMonitor) work(*Params) uint64 { return workBonds + workAgreement + 2*workKey }
+
 func (o BondMonitor) cost(*Params) (Amount, error) { return o.Amount, nil }
 func (o BondMonitor) outlay(Address) Amount        { return o.Amount }
 

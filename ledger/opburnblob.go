@@ -7,4 +7,6 @@ type BurnBlob struct {
 
 func (BurnBlob) kind() uint8 { return 13 }
 
+func (BurnBlob) work(p *Params) uint64 { return workRecord + p.workInfo() }
+
 func (o *BurnBlob) form(f *form) { f.fixed("object", o.Object[:]) }

@@ -9,6 +9,13 @@ type BuyStorage struct {
 
 func (BuyStorage) kind() uint8 { return 2 }
 
+func (o BuyStorage) work(p *Params) uint64 {
+	if o.End <= o.Start {
+		return workKey
+	}
+	return workKey + p.workSale(o.End-o.Start)
+}
+
 func (o BuyStorage) cost(p *Params) (Amount, error) {
 	if o.End <= o.Start {
 		return 0, nil // the ledger will report the error

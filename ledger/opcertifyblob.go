@@ -10,6 +10,10 @@ type CertifyBlob struct {
 
 func (CertifyBlob) kind() uint8 { return 7 }
 
+func (o CertifyBlob) work(p *Params) uint64 {
+	return workRecord + p.workInfo() + workSigned(o.Certificate)
+}
+
 func (o *CertifyBlob) form(f *form) {
 	f.fixed("object", o.Object[:])
 	f.bytes("bytes of certificate", &o.Certificate, certs.MaxCertificateSize)

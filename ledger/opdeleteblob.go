@@ -7,4 +7,6 @@ type DeleteBlob struct {
 
 func (DeleteBlob) kind() uint8 { return 9 }
 
+func (DeleteBlob) work(p *Params) uint64 { return workKey + workRecord + p.workInfo() }
+
 func (o *DeleteBlob) form(f *form) { f.fixed("object", o.Object[:]) }

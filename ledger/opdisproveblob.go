@@ -11,6 +11,8 @@ type DisproveBlob struct {
 
 func (DisproveBlob) kind() uint8 { return 16 }
 
+func (DisproveBlob) work(p *Params) uint64 { return workProof + workKey + p.workInfo() }
+
 func (o *DisproveBlob) form(f *form) {
 	f.fixed("blob ID", o.BlobID[:])
 	f.bytes("bytes of proof", &o.Proof, shards.MaxCellProofSize)

@@ -11,6 +11,10 @@ type ExtendBlob struct {
 
 func (ExtendBlob) kind() uint8 { return 8 }
 
+func (o ExtendBlob) work(p *Params) uint64 {
+	return workKey + workRecord + p.workInfo() + p.workSale(o.Epochs)
+}
+
 func (o *ExtendBlob) form(f *form) {
 	f.fixed("object", o.Object[:])
 	f.u32("epochs", &o.Epochs)

@@ -8,6 +8,8 @@ type FundBlob struct {
 
 func (FundBlob) kind() uint8 { return 11 }
 
+func (FundBlob) work(p *Params) uint64 { return workRecord + p.workInfo() }
+
 func (o FundBlob) cost(*Params) (Amount, error) { return o.Amount, nil }
 func (o FundBlob) outlay(Address) Amount        { return o.Amount }
 

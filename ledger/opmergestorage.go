@@ -9,6 +9,8 @@ type MergeStorage struct {
 
 func (MergeStorage) kind() uint8 { return 4 }
 
+func (MergeStorage) work(*Params) uint64 { return 2 * workKey }
+
 func (o *MergeStorage) form(f *form) {
 	f.fixed("a", o.A[:])
 	f.fixed("b", o.B[:])

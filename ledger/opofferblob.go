@@ -9,6 +9,8 @@ type OfferBlob struct {
 
 func (OfferBlob) kind() uint8 { return 12 }
 
+func (OfferBlob) work(*Params) uint64 { return 2*workKey + workRecord }
+
 func (o *OfferBlob) form(f *form) {
 	f.fixed("object", o.Object[:])
 	f.fixed("to", o.To[:])

@@ -9,6 +9,8 @@ type OfferStorage struct {
 
 func (OfferStorage) kind() uint8 { return 5 }
 
+func (OfferStorage) work(*Params) uint64 { return 3 * workKey }
+
 func (o *OfferStorage) form(f *form) {
 	f.fixed("storage", o.Storage[:])
 	f.fixed("to", o.To[:])

@@ -14,6 +14,8 @@ type RefuteBlob struct {
 
 func (RefuteBlob) kind() uint8 { return 17 }
 
+func (o RefuteBlob) work(p *Params) uint64 { return workSigned(o.Certificate) + workKey + p.workInfo() }
+
 func (o *RefuteBlob) form(f *form) {
 	f.fixed("blob ID", o.BlobID[:])
 	f.bytes("bytes of certificate", &o.Certificate, certs.MaxRefutationCertificateSize)

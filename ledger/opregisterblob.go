@@ -14,6 +14,8 @@ type RegisterBlob struct {
 
 func (RegisterBlob) kind() uint8 { return 6 }
 
+func (RegisterBlob) work(p *Params) uint64 { return workKey + workRecord + p.workInfo() }
+
 func (o RegisterBlob) cost(p *Params) (Amount, error) {
 	coding, err := shards.NewParams(int(p.Shards))
 	if err != nil || o.Size > shards.MaxLength {

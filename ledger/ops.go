@@ -30,7 +30,7 @@ func codecOf[T Op, P interface {
 }
 
 // opCodecs has one row for each kind of operation, at its number, which is part of the format. A kind's file has the
-// rest: type, number, form, and where they are not zero cost and outlay.
+// rest: type, number, work, form, and where they are not zero cost and outlay.
 var opCodecs = [...]opCodec{
 	1:  codecOf[Transfer]("transfer"),
 	2:  codecOf[BuyStorage]("buyStorage"),

@@ -11,6 +11,8 @@ type SetAttributes struct {
 
 func (SetAttributes) kind() uint8 { return 14 }
 
+func (SetAttributes) work(p *Params) uint64 { return workRecord + p.workInfo() }
+
 func (o *SetAttributes) form(f *form) {
 	f.fixed("object", o.Object[:])
 	attributesForm(f, "attributes to set", &o.Set)

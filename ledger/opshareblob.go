@@ -9,6 +9,8 @@ type ShareBlob struct {
 
 func (ShareBlob) kind() uint8 { return 10 }
 
+func (ShareBlob) work(p *Params) uint64 { return workRecord + p.workInfo() }
+
 func (o ShareBlob) cost(*Params) (Amount, error) { return o.Amount, nil }
 func (o ShareBlob) outlay(Address) Amount        { return o.Amount }
 

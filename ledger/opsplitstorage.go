@@ -10,6 +10,8 @@ type SplitStorage struct {
 
 func (SplitStorage) kind() uint8 { return 3 }
 
+func (SplitStorage) work(*Params) uint64 { return 2 * workKey }
+
 func (o *SplitStorage) form(f *form) {
 	f.fixed("storage", o.Storage[:])
 	f.u32("epoch", &o.Epoch)

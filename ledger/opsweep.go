@@ -12,6 +12,10 @@ type Sweep struct {
 
 func (Sweep) kind() uint8 { return 15 }
 
+func (o Sweep) work(p *Params) uint64 {
+	return uint64(len(o.Objects)) * (2*workKey + workRecord + p.workInfo())
+}
+
 func (o *Sweep) form(f *form) {
 	list(f, "objects", &o.Objects, MaxSweep, len(ObjectID{}), func(f *form, id *ObjectID) { f.fixed("object", id[:]) })
 	f.check(len(o.Objects) > 0, "no objects")

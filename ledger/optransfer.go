@@ -8,6 +8,8 @@ type Transfer struct {
 
 func (Transfer) kind() uint8 { return 1 }
 
+func (Transfer) work(*Params) uint64 { return workKey }
+
 func (o Transfer) cost(*Params) (Amount, error) { return o.Amount, nil }
 
 func (o Transfer) outlay(sender Address) Amount {

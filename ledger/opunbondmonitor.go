@@ -7,4 +7,6 @@ type UnbondMonitor struct {
 
 func (UnbondMonitor) kind() uint8 { return 19 }
 
+func (UnbondMonitor) work(*Params) uint64 { return workBonds }
+
 func (o *UnbondMonitor) form(f *form) { f.fixed("monitor", o.Monitor[:]) }

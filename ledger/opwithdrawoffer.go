@@ -7,4 +7,6 @@ type WithdrawOffer struct {
 
 func (WithdrawOffer) kind() uint8 { return 21 }
 
+func (WithdrawOffer) work(*Params) uint64 { return workKey }
+
 func (o *WithdrawOffer) form(f *form) { f.fixed("object", o.Object[:]) }

@@ -23,15 +23,26 @@ func (p *Params) StorageCost(bytes uint64, epochs uint32) (Amount, error) {
 // WriteCost returns the price of registering a blob of bytes of encoded size. Errors wrap ErrOverflow.
 func (p *Params) WriteCost(bytes uint64) (Amount, error) { return p.WritePrice.Times(p.Units(bytes)) }
 
-// MinFee returns the least fee of a transaction whose binary form has size bytes; on overflow the greatest Amount.
-func (p *Params) MinFee(size int) Amount {
+// MinFee returns the least fee of a transaction with operations ops, whose binary form has size bytes; on overflow the
+// greatest Amount.
+func (p *Params) MinFee(size int, ops []Op) Amount { return p.fee(p.FeeTx, size, p.Work(size, ops)) }
+
+// OpsFee returns what operations with size bytes add to the least fee of a transaction, rounded down.
+func (p *Params) OpsFee(size int, ops []Op) Amount { return p.fee(0, size, p.Work(0, ops)-workTx) }
+
+func (p *Params) fee(sum Amount, size int, work uint64) Amount {
 	bytes, err := p.FeeByte.Times(uint64(max(size, 0)))
 	if err != nil {
 		return math.MaxUint64
 	}
-	fee, err := p.FeeTx.Add(bytes)
+	units, err := p.FeePerWork.Times(work)
 	if err != nil {
 		return math.MaxUint64
 	}
-	return fee
+	for _, part := range []Amount{bytes, units} {
+		if sum, err = sum.Add(part); err != nil {
+			return math.MaxUint64
+		}
+	}
+	return sum
 }

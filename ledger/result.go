@@ -78,7 +78,13 @@ type OpError struct {
 	Code Code
 	Op   int // index of the operation; −1 for the transaction itself
 	Text string
+	// Least is the fee from which on the node would have taken the transaction. 0: the fee is not the reason, or it
+	// was too low for the rules whatever else waits. With CodeFee it was priced out, see PricedOut.
+	Least Amount
 }
+
+// PricedOut reports whether a transaction is refused only because others pay more.
+func (e *OpError) PricedOut() bool { return e.Code == CodeFee && e.Least > 0 }
 
 // Error describes the error for people.
 func (e *OpError) Error() string {

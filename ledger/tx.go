@@ -52,7 +52,8 @@ type Tx struct {
 
 // Op is one operation, as a value: Transfer, BuyStorage and so on.
 type Op interface {
-	kind() uint8 // see opCodecs
+	kind() uint8           // see opCodecs
+	work(p *Params) uint64 // units: see Params.Work
 }
 
 const (

@@ -46,7 +46,7 @@ type alarms struct {
 	keeper examiner
 	sender *alert.Sender
 	files  *alert.Files // nil: nothing is kept on the disk
-	facts  chan any     // monitor.Event, keeper.Loss, proof
+	facts  chan any     // monitor.Event, keeper.Loss, proof, alert.Fact
 	parts  alarmParts
 
 	dropped  atomic.Int64
@@ -180,6 +180,8 @@ func (a *alarms) handle(ctx context.Context, wg *sync.WaitGroup, fact any) {
 		a.event(ctx, wg, f)
 	case proof:
 		a.convicted(ctx, wg, f)
+	case alert.Fact:
+		a.note(f)
 	}
 }
 

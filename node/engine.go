@@ -47,6 +47,15 @@ func (r *replica) Follow(ctx context.Context, from uint64,
 	return !errors.Is(err, engine.ErrPruned), err
 }
 
+// Room implements roomy.
+func (r *replica) Room() engine.Room { return r.Status().Room }
+
+// Kept implements roomy.
+func (r *replica) Kept() (height uint64, at time.Time) {
+	s := r.Status()
+	return s.Kept, s.KeptSince
+}
+
 // Health returns the newest block here, its time, and the reason if the ledger stalls.
 func (r *replica) Health() (height uint64, at time.Time, trouble string) {
 	s := r.Status()

@@ -131,6 +131,9 @@ func (n *Node) answerHealth(w http.ResponseWriter, why []string) {
 	if _, _, trouble := n.ledger.Health(); trouble != "" {
 		text += trouble + "\n"
 	}
+	if room := n.room().String(); room != "" {
+		text += room + "\n"
+	}
 	_, _ = io.WriteString(w, text) // an error means that the client has gone away
 }
 
@@ -190,8 +193,25 @@ func (c *statusCollector) Collect(ch chan<- prometheus.Metric) {
 	gauge("walrus_ledger_height", "Newest block here.", float64(height))
 	gauge("walrus_ledger_block_age_seconds", "Age of the newest block here.", time.Since(at).Seconds())
 	gauge("walrus_ledger_stalled", "1 while the ledger stalls for this node.", truth(trouble != ""))
+	c.kept(gauge)
 	gauge("walrus_ledger_caught_up", "1 once the ledger here has been as new as the network's.",
 		truth(c.n.keeper.CaughtUp()))
+}
+
+// kept exports the room on the ledger's disk and the age of its oldest block.
+func (c *statusCollector) kept(gauge func(name, help string, v float64, labels ...string)) {
+	l, ok := c.n.ledger.(roomy)
+	if !ok {
+		return
+	}
+	room := l.Room()
+	gauge("walrus_ledger_disk_free_bytes", "Free space of the ledger's disk.", float64(room.Free))
+	gauge("walrus_ledger_disk_alarm", "0 with enough room, 1: free some space, 2: takes no transactions, 3: ends.", float64(room.Alarm))
+	height, at := l.Kept()
+	gauge("walrus_ledger_kept_height", "First block from which on all are kept.", float64(height))
+	if !at.IsZero() {
+		gauge("walrus_ledger_kept_since_seconds", "Time of that block, in seconds since 1970.", float64(at.Unix()))
+	}
 }
 
 // monitored exports what monitors say of the node, and its alerts. Without a late verdict there is no score: no data is

@@ -197,6 +197,7 @@ func (n *Node) Run(ctx context.Context) (err error) {
 		"clock":   n.runClock,
 		"gate":    n.runGate,
 		"alerts":  n.alarms.run,
+		"room":    n.runRoom,
 		"watch":   func(ctx context.Context) error { return n.runWatch(ctx, topics) },
 		"reach": func(ctx context.Context) error {
 			n.host.Outside().Log(ctx, n.log)

@@ -57,6 +57,10 @@ func (n *Node) Status() (p2p.NodeStatus, error) {
 	}
 	st.Version, st.Uptime, st.Peers = n.cfg.Version, time.Since(n.started), len(n.host.Libp2p().Network().Peers())
 	st.Reach = n.host.Outside().Reach().Summary()
+	if text := n.room().String(); text != "" {
+		st.Ledger += "; " + text
+		st.Ledger = st.Ledger[:min(len(st.Ledger), p2p.MaxStatusText)]
+	}
 	st.ClockAhead = time.Duration(n.clockAhead.Load())
 	for _, a := range n.host.Addrs() {
 		if text := a.String(); len(st.Addresses) < p2p.MaxAddresses && len(text) <= p2p.MaxStatusText {

@@ -82,8 +82,8 @@ func (f *follower) listAll(ctx context.Context, rules []Follow) error {
 	return errors.Join(errs...)
 }
 
-// list pins what is new in an account. Whatever changes an account's blobs also changes its record: as long as that is
-// the same, nothing is listed.
+// list pins what is new in an account. Whatever changes an account's blobs also changes its nonce or its counts: as
+// long as these are the same, nothing is listed, however often somebody pays it.
 func (f *follower) list(ctx context.Context, rule *Follow) error {
 	r, err := f.ledger.Read(ctx, ledger.KeyAccount(rule.Owner))
 	if err != nil {
@@ -93,6 +93,7 @@ func (f *follower) list(ctx context.Context, rule *Follow) error {
 	if err != nil {
 		return err
 	}
+	account.Balance = 0
 	raw, err := json.Marshal(rule)
 	if err != nil {
 		return err

@@ -29,7 +29,8 @@ type Config struct {
 	Open int
 	// MinFree is a reserve of free disk space in bytes. New data is refused with ErrFull when less is free, small
 	// records when less than half of it is free; Open wants an eighth. It must not be zero in production: the
-	// databases write through memory maps, where a full disk is a fatal signal, not an error.
+	// databases write through memory maps, where a full disk is a fatal signal, not an error. The default leaves room for
+	// the ledger, which takes transactions until 512 MiB are free.
 	MinFree int64
 
 	// engine opens a database in place of Badger, for tests.
@@ -38,7 +39,7 @@ type Config struct {
 
 // Default is the configuration of a node that keeps its data in dir.
 func Default(dir string) Config {
-	return Config{Dir: dir, MemTable: 4 << 20, ValueLog: 512 << 20, Open: 32, MinFree: 256 << 20}
+	return Config{Dir: dir, MemTable: 4 << 20, ValueLog: 512 << 20, Open: 32, MinFree: 1 << 30}
 }
 
 // Bounds of the configuration.

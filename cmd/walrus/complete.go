@@ -40,7 +40,7 @@ func (a *app) addCompletions(c *cobra.Command) {
 			c.ValidArgsFunction = func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
 				return nil, cobra.ShellCompDirectiveFilterDirs
 			}
-		case "objectId", "address", "request", "name":
+		case "objectId", "address", "request", "name", "tx":
 			c.ValidArgsFunction = cobra.NoFileCompletions
 		}
 	}

@@ -35,9 +35,11 @@ type genesisMember struct {
 }
 
 func newGenesisMembers(g *ledger.Genesis) (list []genesisMember) {
+	voters := g.Voters()
 	for i := range g.Members {
 		m := &g.Members[i]
-		list = append(list, genesisMember{m.Node.String(), m.Name, append([]int{}, m.Shards...), m.Validates()})
+		_, votes := slices.BinarySearch(voters, i)
+		list = append(list, genesisMember{m.Node.String(), m.Name, append([]int{}, m.Shards...), votes})
 	}
 	return list
 }
@@ -116,7 +118,8 @@ func (a *terminal) printGenesis(g *ledger.Genesis, r *genesisReport) error {
 		{"nodes", fmt.Sprintf("%d: any %d may be down", len(r.Members), r.MayFail)},
 		{"price", fmt.Sprintf("%s for each epoch and %s for writing, per MiB of encoded size; storage is sold up to %s ahead",
 			g.StoragePrice, g.WritePrice, plural(g.MaxEpochsAhead, "epoch"))},
-		{"fees", fmt.Sprintf("%s per transaction, and %s for each of its bytes", g.FeeTx, g.FeeByte)},
+		{"fees", fmt.Sprintf("%s per transaction, %s for each of its bytes, and %s for each microsecond of its work",
+			g.FeeTx, g.FeeByte, g.FeePerWork)},
 		{"capacity", byteSize(g.Capacity) + " of encoded size"},
 	}
 	for _, b := range balances {

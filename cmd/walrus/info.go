@@ -92,7 +92,8 @@ func (a *terminal) printInfo(r *infoReport, info *client.Info) error {
 		{"largest blob", byteSize(r.Size.MaxBlobSize)},
 		{"price", fmt.Sprintf("%s for each epoch and %s for writing, per MiB of encoded size; storage is sold up to %s ahead",
 			p.StoragePrice, p.WritePrice, plural(p.MaxEpochsAhead, "epoch"))},
-		{"fees", fmt.Sprintf("%s per transaction, and %s for each of its bytes", p.FeeTx, p.FeeByte)},
+		{"fees", fmt.Sprintf("%s per transaction, %s for each of its bytes, and %s for each microsecond of its work",
+			p.FeeTx, p.FeeByte, p.FeePerWork)},
 	}...)
 	if s := r.Supply; s != nil {
 		rows = append(rows, [][]string{
@@ -143,6 +144,7 @@ type infoReport struct {
 		Write    ledger.Amount `json:"writePricePerUnitSize"`   // FROST per unit
 		FeeTx    ledger.Amount `json:"feeTxFrost"`
 		FeeByte  ledger.Amount `json:"feeByteFrost"`
+		FeeWork  ledger.Amount `json:"feePerWorkFrost"`
 		Examples []exampleBlob `json:"exampleBlobs"`
 	} `json:"priceInfo"`
 	Supply *supplyInfo `json:"supplyInfo,omitempty"`
@@ -209,7 +211,8 @@ func newInfoReport(genesis *ledger.Genesis, info *client.Info) *infoReport {
 	r.Supply = &supplyInfo{ledger.TotalSupply, info.Burned, info.Rewards, info.Sold}
 	r.Storage.NShards, r.Storage.NNodes, r.Storage.Capacity = p.Shards(), len(com.Members()), params.Capacity
 	r.Size.StorageUnitSize, r.Size.MaxBlobSize = ledger.UnitSize, shards.MaxLength
-	r.Price.Storage, r.Price.Write, r.Price.FeeTx, r.Price.FeeByte = params.StoragePrice, params.WritePrice, params.FeeTx, params.FeeByte
+	r.Price.Storage, r.Price.Write = params.StoragePrice, params.WritePrice
+	r.Price.FeeTx, r.Price.FeeByte, r.Price.FeeWork = params.FeeTx, params.FeeByte, params.FeePerWork
 	for _, size := range []uint64{1 << 10, 1 << 20, 64 << 20, 1 << 30} {
 		e := exampleBlob{UnencodedSize: size, EncodedSize: p.EncodedSize(size)}
 		storage, err := params.StorageCost(uint64(e.EncodedSize), 1)

@@ -92,7 +92,7 @@ func newRoot(a *app) *cobra.Command {
 	}{
 		{"Blobs", []*cobra.Command{
 			storeCommand(a), readCommand(a), blobIDCommand(a), blobStatusCommand(a), listBlobsCommand(a), extendCommand(a), deleteCommand(a),
-			shareCommand(a), fundCommand(a), burnCommand(a), attributesCommand(a),
+			shareCommand(a), fundCommand(a), burnCommand(a), offerCommand(a), attributesCommand(a),
 		}},
 		{"Quilts", []*cobra.Command{storeQuiltCommand(a), readQuiltCommand(a), listPatchesCommand(a)}},
 		{"Pins", []*cobra.Command{pinCommand(a)}},

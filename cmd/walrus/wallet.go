@@ -27,7 +27,7 @@ Amounts are in WAL, such as 1.5, or in FROST, the smallest unit, such as 1500FRO
 		Example: "  walrus wallet new\n  walrus wallet show\n  walrus wallet send 0x4c1f... 12.5\n  walrus wallet history",
 	})
 	c.AddCommand(walletNewCommand(a), walletShowCommand(a), walletSendCommand(a), walletHistoryCommand(a),
-		walletFaucetCommand(a))
+		walletBumpCommand(a), walletFaucetCommand(a))
 	return c
 }
 
@@ -199,6 +199,62 @@ func (s *session) pay(ctx context.Context, out *terminal, to ledger.Address, sum
 		{"to", to.String()},
 		{"fee", receipt.Fee.String()},
 		{"transaction", fmt.Sprintf("%s, height %d", receipt.ID, receipt.Height)},
+	})
+}
+
+func walletBumpCommand(a *app) *cobra.Command {
+	var most amount
+	c := &cobra.Command{
+		Use:   "bump [TX]",
+		Short: "pay more for a transaction that waits",
+		Long: `Send a transaction of this wallet again, with a fee at least a tenth higher, and wait for it. That helps if it was priced
+out: the ledger was busy, and nodes asked for more than maxFee in the configuration allows. The operations and the number
+of the transaction stay, so it is paid for once, whichever of the two comes into a block.
+
+Without TX, the transaction that all others of the wallet wait for is raised. Only transactions that commands on this
+computer have given up can be raised: they are kept beside the wallet file.
+
+  walrus wallet bump
+  walrus wallet bump 0x9a40... --max-fee 0.001
+
+--json prints {"txId","height","feeFrost"}.`,
+		Args: args(cobra.MaximumNArgs(1), "at most one TX"),
+		RunE: func(c *cobra.Command, args []string) error {
+			var id ledger.TxID
+			if len(args) > 0 {
+				if err := id.UnmarshalText([]byte(args[0])); err != nil {
+					return &usageError{err}
+				}
+			}
+			ctx, s, err := a.openPaying(c.Context(), askTimeout)
+			if err != nil {
+				return err
+			}
+			return s.bump(ctx, &a.terminal, id, most.Amount)
+		},
+	}
+	c.Flags().Var(&most, "max-fee", "highest fee to pay (default: 100 times the least fee)")
+	return c
+}
+
+// bump raises a transaction's fee, prints what was paid, and closes the session.
+func (s *session) bump(ctx context.Context, out *terminal, id ledger.TxID, most ledger.Amount) (err error) {
+	defer s.close(&err)
+	payer, ok := s.node.Chain().Payer.(*wallet.Payer)
+	if !ok {
+		return errors.New("raise a transaction: this session's wallet is not a file")
+	}
+	receipt, err := payer.Bump(ctx, id, most)
+	if err != nil {
+		return fmt.Errorf("raise a transaction: %w", err)
+	}
+	return out.resultTable(struct {
+		Tx     ledger.TxID `json:"txId"`
+		Height uint64      `json:"height"`
+		Fee    uint64      `json:"feeFrost"`
+	}{receipt.ID, receipt.Height, uint64(receipt.Fee)}, [][]string{
+		{"transaction", fmt.Sprintf("%s, height %d", receipt.ID, receipt.Height)},
+		{"fee", receipt.Fee.String()},
 	})
 }
 

@@ -23,7 +23,7 @@ func TestAPI(t *testing.T) {
 		{"/explorer/api/network", "", "capacity committee epoch ledger networkId nodes ok prices storage supply throughput time"},
 		{"/explorer/api/network", "nodes", "blobs diskBytes epoch ledgerHeight name ok owedSlivers peer reachable shards state version"},
 		{"/explorer/api/network", "epoch", "durationNanos endTime number"},
-		{"/explorer/api/network", "prices", "feePerByteFrost feePerTransactionFrost maxEpochsAhead storagePerUnitAndEpochFrost writePerUnitFrost"},
+		{"/explorer/api/network", "prices", "feePerByteFrost feePerTransactionFrost feePerWorkFrost maxEpochsAhead storagePerUnitAndEpochFrost writePerUnitFrost"},
 		{"/explorer/api/network", "committee", "maxFaultyShards members quorumShards shards"},
 		{"/explorer/api/network", "ledger", "height live reachableShards"},
 		{"/explorer/api/network", "throughput", "blobs ledgerHeight readBytesPerSecond storedBytesPerSecond time"},

@@ -86,6 +86,7 @@ type Prices struct {
 	Write     ledger.Amount `json:"writePerUnitFrost"`
 	FeeTx     ledger.Amount `json:"feePerTransactionFrost"`
 	FeeByte   ledger.Amount `json:"feePerByteFrost"`
+	FeeWork   ledger.Amount `json:"feePerWorkFrost"`
 	MaxEpochs uint32        `json:"maxEpochsAhead"`
 }
 

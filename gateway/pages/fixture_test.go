@@ -49,7 +49,7 @@ func newFixture() *fixture {
 	f.network = &Network{
 		ID: "27dd4287", Time: start, Epoch: &Epoch{Number: 12, End: start.Add(3*time.Hour + 25*time.Minute),
 			Duration: 24 * time.Hour},
-		Prices:    &Prices{Storage: 100_000, Write: 20_000, FeeTx: 1000, FeeByte: 10, MaxEpochs: 53},
+		Prices:    &Prices{Storage: 100_000, Write: 20_000, FeeTx: 1000, FeeByte: 10, FeeWork: 10, MaxEpochs: 53},
 		Capacity:  &Capacity{Total: 1 << 50, Sold: 3 << 40},
 		Supply:    &Supply{Burned: 12_345_678_900, Rewards: 4_250_000_000},
 		Committee: committee,

@@ -26,11 +26,12 @@ var units = map[string]unit{
 	// clients, and joins a network as one of them.
 	"ledger":         {imports: core},
 	"ledger/merkle":  {},
-	"ledger/machine": {imports: join(core, ledger, "ledger/merkle"), tests: []string{"internal/wrongtest"}},
+	"ledger/mempool": {imports: join(core, ledger)},
+	"ledger/machine": {imports: join(core, ledger, "ledger/merkle", "ledger/mempool"), tests: []string{"internal/wrongtest"}},
 	"ledger/wallet":  {imports: join(core, ledger, "internal/pause", "internal/userfile"), tests: []string{"ledger/machine"}},
 	"ledger/light":   {imports: join(core, ledger, "ledger/merkle", "internal/pause"), tests: []string{"ledger/machine", "internal/swarmtest"}},
 	"ledger/engine": {
-		imports: join(core, ledger, "ledger/merkle", "ledger/machine", "ledger/light", "ledger/engine/badgerdb"),
+		imports: join(core, ledger, "ledger/merkle", "ledger/mempool", "ledger/machine", "ledger/light", "ledger/engine/badgerdb", "internal/pause"),
 		tests:   []string{"p2p", "ledger/wallet", "internal/swarmtest", "internal/wrongtest"},
 	},
 	// A unit of its own, so that no other part of the engine sees Badger.
@@ -131,7 +132,7 @@ var units = map[string]unit{
 }
 
 // pure packages do no I/O and know no clock.
-var pure = []string{"shards", "certs", "quilt", "probe", "ledger/merkle", "ledger/machine"}
+var pure = []string{"shards", "certs", "quilt", "probe", "ledger/merkle", "ledger/mempool", "ledger/machine"}
 
 // timed are the packages that are as pure, but are given the time.
 var timed = []string{"monitor/round", "monitor/score"}

@@ -219,6 +219,23 @@ func (n *named) Get(key []byte) ([]byte, error) {
 	return n.Block.Get(key)
 }
 
+// Offers names the objects that are offered to an account.
+func (c *Chain) Offers(ctx context.Context, to ledger.Address, limit int) (ids []ledger.ObjectID, err error) {
+	for k, v := range c.Head().values {
+		if k[0] != 'O' {
+			continue
+		}
+		o, err := ledger.UnmarshalOffer(v)
+		if err != nil {
+			return nil, err
+		}
+		if o.To == to {
+			ids = append(ids, ledger.ObjectID([]byte(k[1:])))
+		}
+	}
+	return ids[:min(limit, len(ids))], ctx.Err()
+}
+
 // Objects returns everything owner owns.
 func (c *Chain) Objects(ctx context.Context,
 	owner ledger.Address) (map[ledger.ObjectID]ledger.Storage, map[ledger.ObjectID]ledger.Blob, error) {
@@ -297,7 +314,7 @@ func (p *Payer) Do(ctx context.Context, build ledger.Build) (ledger.Receipt, err
 		Network: p.chain.network, Nonce: account.Nonce, Expiry: head.Height + 1000,
 		Ops: build(func(op int) ledger.ObjectID { return ledger.NewObjectID(p.Address(), account.Nonce, op) }),
 	}
-	tx.Fee = p.chain.params.MinFee(len(tx.Marshal()))
+	tx.Fee = p.chain.params.MinFee(len(tx.Marshal()), tx.Ops)
 	tx.Sign(p.key)
 	return p.chain.Submit(ctx, tx)
 }

@@ -14,7 +14,6 @@ import (
 	"github.com/cometbft/cometbft/blocksync"
 	"github.com/cometbft/cometbft/config"
 	"github.com/cometbft/cometbft/crypto/ed25519"
-	"github.com/cometbft/cometbft/mempool"
 	"github.com/cometbft/cometbft/node"
 	"github.com/cometbft/cometbft/p2p"
 	"github.com/cometbft/cometbft/proxy"
@@ -22,7 +21,6 @@ import (
 	"github.com/cometbft/cometbft/store"
 	"github.com/cometbft/cometbft/types"
 
-	"walrus/ledger"
 	"walrus/ledger/light"
 )
 
@@ -31,11 +29,15 @@ type chainConfig struct {
 	switchConfig
 	dir       string // for the write-ahead log
 	doc       *types.GenesisDoc
-	heartbeat time.Duration             // pause between blocks without transactions
-	epochEnd  func() (time.Time, error) // scheduled end of the epoch of the last block
+	heartbeat time.Duration                         // least pause between blocks without transactions
+	pause     func(gap time.Duration) time.Duration // that pause after a block; nil: heartbeat
+	epochEnd  func() (time.Time, error)             // scheduled end of the epoch of the last block
 	timing    Timing
 	trust     *light.Checkpoint // the block that its height must have; nil: any
+	refuses   func() error      // why no transactions are taken; nil if they are
 	app       abci.Application
+	pool      pool
+	room      int64 // for transactions in our proposals, in bytes
 	stores    config.DBProvider
 	signs     types.PrivValidator
 	log       *slog.Logger
@@ -48,6 +50,7 @@ type chain struct {
 	node      *node.Node
 	sw        *sw
 	guard     *guard
+	gossip    *gossip
 	state     sm.Store // read only, as is states, its database
 	states    dbm.DB
 	handovers handovers
@@ -60,6 +63,7 @@ type chain struct {
 	saved    chan struct{} // closed when the next block is in the block store; guarded by mu
 	failed   error         // the reason of failure; guarded by mu
 	height   int64         // of the last block committed here; guarded by mu
+	due      time.Duration // the wait for the block after height; guarded by mu
 	heightAt time.Time     // when height was committed, or when the chain began or resumed; guarded by mu
 	enoughAt time.Time     // when enough members were last reachable, or when the chain began or resumed; guarded by mu
 	alive    time.Time     // when seen last found this process running; zero while nobody watches; guarded by mu
@@ -103,8 +107,7 @@ func cometConfig(cfg *chainConfig) *config.Config {
 	c.P2P.ListenAddress, c.P2P.PexReactor = "tcp://127.0.0.1:0", false // must parse; never listened at
 	c.P2P.AddrBook = filepath.Join(cfg.dir, "unused")                  // never written
 
-	c.Mempool.Size, c.Mempool.MaxTxsBytes, c.Mempool.CacheSize = mempoolTxs, mempoolBytes, mempoolSeen
-	c.Mempool.MaxTxBytes, c.Mempool.Recheck, c.Mempool.Broadcast = ledger.MaxTxSize, true, true
+	c.Mempool.Size, c.Mempool.CacheSize, c.Mempool.Recheck, c.Mempool.Broadcast = 1, 1, true, false // see bell
 
 	t, co := cfg.timing, c.Consensus
 	co.WalPath = walDir + "/wal"
@@ -129,7 +132,7 @@ const anyClock = 100 * 365 * 24 * time.Hour
 func openChain(ctx context.Context, cfg chainConfig) (*chain, error) {
 	c := &chain{cfg: cfg, caughtUp: make(chan struct{}), failure: make(chan struct{}), saved: make(chan struct{})}
 	c.wal.file = walFile
-	c.heightAt = time.Now()
+	c.heightAt, c.due = time.Now(), cfg.heartbeat
 	c.enoughAt = c.heightAt
 	c.guard = &guard{Application: cfg.app, chain: c}
 	logger := newLogger(ctx, cfg.log, c.fail)
@@ -140,7 +143,7 @@ func openChain(ctx context.Context, cfg chainConfig) (*chain, error) {
 	if c.sw, err = newSwitch(cfg.switchConfig, logger.With("module", "switch")); err != nil {
 		return nil, err
 	}
-	c.sw.fail = c.fail
+	c.sw.fail, c.sw.late = c.fail, c.late
 	if w, ok := cfg.signs.(*witness); ok {
 		w.watch(cfg.doc.ChainID, cfg.log, c.fail)
 		c.guard.witness, c.sw.hear = w, w.hear
@@ -153,14 +156,20 @@ func openChain(ctx context.Context, cfg chainConfig) (*chain, error) {
 			cfg.dir, have, cfg.doc.ChainID))
 	}
 	c.sw.info = c.node.NodeInfo()
+	c.guard.gossip = newGossip(cfg.pool, &bell{make(chan struct{}, 1), c.node.Mempool}, c.catchingUp,
+		logger.With("module", "mempool"))
 	c.height = c.node.BlockStore().Height()
+	c.sw.voices.begin(c.height + 1)
 	for _, name := range []string{"CONSENSUS", "BLOCKSYNC", "MEMPOOL", "EVIDENCE"} {
 		r, ok := c.node.Switch().Reactor(name)
 		if !ok {
 			return nil, errors.Join(c.release(), fmt.Errorf("consensus has no reactor %s", name))
 		}
-		if name == "CONSENSUS" {
+		switch name {
+		case "CONSENSUS":
 			r = &entrance{Reactor: c.node.ConsensusReactor(), chain: c}
+		case "MEMPOOL":
+			r = c.guard.gossip
 		}
 		c.sw.attach(name, r, boundChannel)
 	}
@@ -223,29 +232,33 @@ func (c *chain) assemble(ctx context.Context, logger *logger) (n *node.Node, err
 		if err != nil { // the machine writes no such state
 			end = time.Now().Add(c.cfg.heartbeat)
 		}
-		cfg.Consensus.CreateEmptyBlocksInterval = untilBlock(time.Now(), end, c.cfg.heartbeat)
+		pause := c.cfg.heartbeat
+		if c.cfg.pause != nil {
+			pause = c.cfg.pause(time.Since(block))
+		}
+		c.mu.Lock()
+		c.due = untilBlock(time.Now(), end, pause)
+		cfg.Consensus.CreateEmptyBlocksInterval = c.due
+		c.mu.Unlock()
 	}
 	return n, nil
 }
 
-// untilBlock returns how long to wait for a transaction before an empty block is made: a heartbeat, or less if the
+// untilBlock returns how long to wait for a transaction before an empty block is made: a pause, or less if the
 // epoch ends sooner. A block is dated by the votes for its predecessor, so the first block after the end still belongs
 // to the epoch. The block that ends the epoch follows soon.
-func untilBlock(now, end time.Time, heartbeat time.Duration) time.Duration {
+func untilBlock(now, end time.Time, pause time.Duration) time.Duration {
 	if left := end.Sub(now); left > 0 {
-		return min(left+epochGrace, heartbeat)
+		return min(left+epochGrace, pause)
 	}
-	return min(endBeat, heartbeat)
+	return min(endBeat, pause)
 }
 
 // boundChannel limits a peer's memory use to the size of our blocks and transactions.
 func boundChannel(d *p2p.ChannelDescriptor) {
 	d.RecvMessageCapacity = min(d.RecvMessageCapacity, maxMessage)
-	switch d.ID {
-	case blocksync.BlocksyncChannel:
+	if d.ID == blocksync.BlocksyncChannel {
 		d.SendQueueCapacity = blockQueue
-	case mempool.MempoolChannel:
-		d.SendQueueCapacity = txQueue
 	}
 }
 

@@ -18,7 +18,6 @@ import (
 
 	dbm "github.com/cometbft/cometbft-db"
 	"github.com/cometbft/cometbft/config"
-	"github.com/cometbft/cometbft/mempool"
 	"github.com/cometbft/cometbft/types"
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -134,7 +133,7 @@ func (c *cluster) start(i int) *clusterNode {
 			host: host.Libp2p(), protocol: "/walrus/sim/consensus/1.0.0", network: c.network, members: c.members,
 			flush: flushAfter, connect: c.connect(host), log: n.log,
 		},
-		dir: dir, doc: c.doc, heartbeat: c.beat, timing: DevnetTiming(), app: n.app,
+		dir: dir, doc: c.doc, heartbeat: c.beat, timing: DevnetTiming(), app: n.app, pool: n.app, room: maxTxs,
 		epochEnd: func() (time.Time, error) { return time.Now().Add(24 * time.Hour), nil },
 		stores: func(d *config.DBContext) (dbm.DB, error) {
 			if n.dbs[d.ID] == nil {
@@ -240,7 +239,7 @@ func (c *cluster) stopAll() {
 // submit sends a transaction to node i.
 func (c *cluster) submit(i int, tx string) {
 	c.t.Helper()
-	if err := c.nodes[i].node.Mempool().CheckTx([]byte(tx), nil, mempool.TxInfo{}); err != nil {
+	if err := c.nodes[i].guard.gossip.submit([]byte(tx)); err != nil {
 		c.t.Fatalf("submit to node %d: %v", i, err)
 	}
 }

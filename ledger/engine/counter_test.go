@@ -4,11 +4,13 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
-	"errors"
 	"slices"
 	"sync"
 
 	abci "github.com/cometbft/cometbft/abci/types"
+
+	"walrus/ledger"
+	"walrus/ledger/machine"
 )
 
 // counter is an application that keeps its transactions, each once, in order. It survives a restart of its node.
@@ -18,7 +20,8 @@ type counter struct {
 	mu      sync.Mutex
 	height  int64
 	txs     []string
-	next    []string      // of the block being finalized
+	next    []string // of the block being finalized
+	waiting []string
 	changed chan struct{} // closed at every commit
 	broken  error         // returned by FinalizeBlock; guarded by mu
 	look    func(int64)   // called with a block's height before it is applied; guarded by mu
@@ -47,11 +50,43 @@ func (c *counter) InitChain(context.Context, *abci.RequestInitChain) (*abci.Resp
 	return &abci.ResponseInitChain{AppHash: c.hash(nil)}, nil
 }
 
+// CheckTx answers whether anything waits, as app.App does.
 func (c *counter) CheckTx(_ context.Context, r *abci.RequestCheckTx) (*abci.ResponseCheckTx, error) {
-	if len(r.Tx) == 0 {
-		return nil, errors.New("an empty transaction breaks the counter")
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.waiting) == 0 {
+		return &abci.ResponseCheckTx{Code: 1}, nil
 	}
 	return &abci.ResponseCheckTx{}, nil
+}
+
+// Offer implements pool.
+func (c *counter) Offer(raw []byte, _ bool) (*machine.Taken, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if slices.Contains(c.waiting, string(raw)) || slices.Contains(c.txs, string(raw)) {
+		return nil, nil
+	}
+	c.waiting = append(c.waiting, string(raw))
+	return &machine.Taken{ID: ledger.HashTx(raw), Raw: raw}, nil
+}
+
+// Waiting implements pool.
+func (c *counter) Waiting(visit func(*machine.Taken) bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, tx := range c.waiting {
+		if !visit(&machine.Taken{ID: ledger.HashTx([]byte(tx)), Raw: []byte(tx)}) {
+			return
+		}
+	}
+}
+
+func (c *counter) PrepareProposal(context.Context,
+	*abci.RequestPrepareProposal) (*abci.ResponsePrepareProposal, error) {
+	res := &abci.ResponsePrepareProposal{}
+	c.Waiting(func(t *machine.Taken) bool { res.Txs = append(res.Txs, t.Raw); return true })
+	return res, nil
 }
 
 func (c *counter) FinalizeBlock(_ context.Context, r *abci.RequestFinalizeBlock) (*abci.ResponseFinalizeBlock, error) {
@@ -78,6 +113,7 @@ func (c *counter) Commit(context.Context, *abci.RequestCommit) (*abci.ResponseCo
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.txs = c.next
+	c.waiting = slices.DeleteFunc(c.waiting, func(tx string) bool { return slices.Contains(c.txs, tx) })
 	close(c.changed)
 	c.changed = make(chan struct{})
 	return &abci.ResponseCommit{}, nil

@@ -24,6 +24,7 @@ import (
 	"walrus/ledger/engine/app"
 	"walrus/ledger/engine/badgerdb"
 	"walrus/ledger/light"
+	"walrus/ledger/mempool"
 )
 
 var (
@@ -75,8 +76,12 @@ type Config struct {
 	Archive bool
 	// SnapshotEvery is the number of heights between snapshots for joining nodes. Default 1000.
 	SnapshotEvery uint64
+	// Waiting bounds the transactions that wait for a block. Default app.DefaultWaiting().
+	Waiting mempool.Limits
 	// Limits bound what light clients may use. Default light.DefaultLimits().
 	Limits light.Limits
+	// Disk measures the disk of Dir. Default: the operating system tells it.
+	Disk badgerdb.DiskFunc
 	// Logger gets errors and events that no caller receives. Required.
 	Logger *slog.Logger
 }
@@ -119,14 +124,16 @@ func (c *Config) Retention() app.Retention {
 
 // Node runs the ledger on a node. Its methods may be called concurrently, except Run and Close.
 type Node struct {
-	cfg     Config // constant after New, as are the next six; only tests change far
+	cfg     Config // constant after New, as are the next eight; only tests change far and room
 	log     *slog.Logger
 	members []member
 	ready   chan struct{} // closed when the node has first caught up
 	far     uint64        // farBehind; tests set less
+	room    int64         // for transactions in our proposals, in bytes: maxTxs; tests set less
 	recent  *proofs       // of the last blocks
 	older   *proofs       // of all others
 	trusted bool          // its newest block was new enough at the start, or vouched for; owned by Run
+	disk    diskWatch
 
 	mu    sync.RWMutex
 	db    *badgerdb.DB // guarded by mu, as are all below; replaced when the node joins by a snapshot
@@ -150,14 +157,17 @@ func New(cfg Config) (*Node, error) {
 	}
 	n := &Node{
 		trusted: cfg.StoodStill,
-		cfg:     cfg, log: cfg.Logger, ready: make(chan struct{}), far: farBehind, recent: newProofs(), older: newProofs(),
-		moved: make(chan struct{}),
+		cfg:     cfg, log: cfg.Logger, ready: make(chan struct{}), far: farBehind, room: maxTxs, recent: newProofs(), older: newProofs(),
+		moved: make(chan struct{}), disk: diskWatch{log: cfg.Logger},
 	}
 	for _, m := range cfg.Genesis.Members {
 		if _, err := cometID(m.Node); err != nil {
 			return nil, fmt.Errorf("ledger: member %s: %w", m.Name, err)
 		}
-		n.members = append(n.members, member{id: m.Node, name: m.Name, shares: int64(len(m.Shards)), key: m.Consensus})
+		n.members = append(n.members, member{id: m.Node, name: m.Name, shares: int64(len(m.Shards))})
+	}
+	for _, i := range cfg.Genesis.Voters() {
+		n.members[i].key = cfg.Genesis.Members[i].Consensus
 	}
 	if err := n.checkKey(); err != nil {
 		return nil, err
@@ -192,12 +202,12 @@ func (n *Node) checkKey() error {
 
 // open opens a database with the application on it.
 func (n *Node) open(dir string) (*badgerdb.DB, *app.App, error) {
-	db, err := badgerdb.Open(badgerdb.Options{Dir: dir, Logger: n.log})
+	db, err := badgerdb.Open(badgerdb.Options{Dir: dir, Logger: n.log, Disk: n.cfg.Disk})
 	if err != nil {
 		return nil, nil, fmt.Errorf("ledger: %w", err)
 	}
 	a, err := app.Open(app.Config{
-		DB: db, Genesis: n.cfg.Genesis, Keep: n.cfg.Retention(), SnapshotEvery: n.cfg.SnapshotEvery, MaxPending: mempoolTxs, Logger: n.log,
+		DB: db, Genesis: n.cfg.Genesis, Keep: n.cfg.Retention(), SnapshotEvery: n.cfg.SnapshotEvery, Waiting: n.cfg.Waiting, Logger: n.log,
 	})
 	if err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("ledger in %s: %w", dir, err), db.Close())
@@ -247,12 +257,12 @@ func (n *Node) runChain(ctx context.Context) error {
 	var tasks sync.WaitGroup
 	defer tasks.Wait()
 	defer stop()
+	db := n.db // the next chain may have another
 	tasks.Go(func() {
-		n.watch(ctx, chain)
+		n.watch(ctx, chain, db)
 		stop()
 	})
 	tasks.Go(func() { n.watchKey(ctx, chain) })
-	db := n.db // the next chain may have another
 	tasks.Go(func() { _ = chain.check("read back the database", db.Verify(ctx)) })
 	return chain.run(ctx)
 }
@@ -288,11 +298,13 @@ func (n *Node) start(ctx context.Context) (*chain, error) {
 			network: n.cfg.Genesis.NetworkID(), members: n.members, flush: flushAfter, connect: n.cfg.Connect, log: n.log,
 		},
 		dir: n.cfg.Dir, doc: doc, heartbeat: light.Heartbeat(n.cfg.Genesis.EpochDuration), timing: n.cfg.Timing,
+		pause: func(gap time.Duration) time.Duration { return light.Pause(gap, n.cfg.Genesis.EpochDuration) },
 		epochEnd: func() (time.Time, error) {
 			e, err := ledger.ReadEpoch(app.View())
 			return time.Unix(0, e.Start).Add(n.cfg.Genesis.EpochDuration), err
 		},
-		trust: n.cfg.Trust, app: app, stores: db.Provider(), signs: signs, log: n.log.With("component", "consensus"),
+		refuses: func() error { return n.disk.refuses(db) },
+		trust:   n.cfg.Trust, app: app, pool: app, room: n.room, stores: db.Provider(), signs: signs, log: n.log.With("component", "consensus"),
 	})
 }
 
@@ -304,14 +316,14 @@ func (n *Node) doc() (*types.GenesisDoc, error) {
 
 // watch closes ready when the node has caught up, and logs when the ledger stalls and when it moves again. It returns
 // when ctx ends or the node has been far behind for a while.
-func (n *Node) watch(ctx context.Context, c *chain) {
+func (n *Node) watch(ctx context.Context, c *chain, db *badgerdb.DB) {
 	caughtUp := c.caughtUp
 	look := time.NewTicker(stallGrace)
 	defer look.Stop()
 	c.mu.Lock()
 	c.seen(time.Now())
 	c.mu.Unlock()
-	stalled, behind := false, 0
+	stalled, behind, stuck, last := false, 0, 0, uint64(0)
 	for {
 		select {
 		case <-ctx.Done():
@@ -325,6 +337,10 @@ func (n *Node) watch(ctx context.Context, c *chain) {
 			}
 			continue
 		case <-look.C:
+		}
+		if err := n.disk.spent(db); err != nil {
+			c.fail(err)
+			continue // until consensus has ended
 		}
 		s := c.status()
 		if stalled != (s.Stalled != "") {
@@ -341,11 +357,22 @@ func (n *Node) watch(ctx context.Context, c *chain) {
 			n.log.Info("far behind the other members: restarting consensus", "height", s.Height, "others", c.othersAt())
 			return
 		}
+		if stuck++; c.catchingUp() || c.othersAt() < int64(s.Height+lag) || s.Height != last {
+			stuck = 0
+		}
+		if last = s.Height; stuck == stuckLooks {
+			n.log.Info("behind the other members, and they pass on no blocks: restarting consensus", "height", s.Height, "others", c.othersAt())
+			return
+		}
 	}
 }
 
 // behindLooks: the node must be far behind in this many checks in a row, one every stallGrace, to be restarted.
 const behindLooks = 5
+
+// stuckLooks: a node that is behind without a new block in this many checks in a row is restarted. The others may have
+// pruned the blocks that it needs.
+const stuckLooks = 15
 
 // Ready is closed when the node has caught up with the ledger for the first time.
 func (n *Node) Ready() <-chan struct{} { return n.ready }
@@ -397,5 +424,8 @@ func (n *Node) Status() Status {
 	s.Height, s.Time = n.Head()
 	a, _ := n.state()
 	s.Kept, s.KeptSince, _ = a.Kept() // a database that cannot be read ends the node
+	n.mu.RLock()
+	s.Room, _ = n.disk.look(n.db)
+	n.mu.RUnlock()
 	return s
 }

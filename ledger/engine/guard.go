@@ -53,6 +53,7 @@ type guard struct {
 	abci.Application
 	chain   *chain
 	witness *witness  // nil without a vote
+	gossip  *gossip   // of what waits; nil while CometBFT is assembled
 	height  int64     // of the block being applied; blocks come one by one
 	time    time.Time // of that block
 	// rest is called after each block, by the goroutine that makes blocks, and sets the wait for the next one.
@@ -76,7 +77,7 @@ func (c *chain) check(what string, err error) error {
 // PrepareProposal implements abci.Application. The application picks from more transactions than fit into a block.
 func (g *guard) PrepareProposal(ctx context.Context,
 	r *abci.RequestPrepareProposal) (*abci.ResponsePrepareProposal, error) {
-	r.MaxTxBytes = min(r.MaxTxBytes, maxTxs)
+	r.MaxTxBytes = min(r.MaxTxBytes, g.chain.cfg.room)
 	res, err := g.Application.PrepareProposal(ctx, r)
 	return res, g.chain.check("propose a block", err)
 }
@@ -114,6 +115,9 @@ func (g *guard) Commit(ctx context.Context, r *abci.RequestCommit) (*abci.Respon
 	g.look()
 	if g.rest != nil {
 		g.rest(g.time)
+	}
+	if g.gossip != nil {
+		g.gossip.remind(g.height)
 	}
 	return res, nil
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/cometbft/cometbft/version"
 	"github.com/libp2p/go-libp2p/core/peer"
 
+	"walrus/internal/pause"
 	"walrus/ledger/engine/app"
 	"walrus/ledger/engine/badgerdb"
 	"walrus/ledger/light"
@@ -47,29 +48,49 @@ type offer struct {
 
 // join brings a node that starts or is far behind close to the others: it restores the state after a recent block,
 // proven by the validators' signatures. If that fails, the node can still fetch block by block, so join returns only
-// errors that leave no usable database.
+// errors that leave no usable database. But while no other member keeps the next block any more, join goes on: CometBFT
+// would believe that it has caught up.
 func (n *Node) join(ctx context.Context) error {
 	client, err := light.New(n.lightConfig())
 	if err != nil {
 		return err
 	}
-	tried := make(map[peer.ID]bool)
+	tried, told := make(map[peer.ID]bool), false
 	for {
 		look, cancel := context.WithTimeout(ctx, headWait)
 		head, err := client.Head(look)
-		cancel()
 		if errors.Is(err, light.ErrExpired) {
+			cancel()
 			return err
 		}
 		have := n.View().Height
-		if err != nil && !errors.Is(err, light.ErrStalled) && !errors.Is(err, light.ErrClock) || head.Height <= have+n.far {
+		behind := (err == nil || errors.Is(err, light.ErrStalled) || errors.Is(err, light.ErrClock)) && head.Height > have
+		gone := behind && errors.Is(lookFor(look, client, have+1), light.ErrPruned)
+		cancel()
+		above := have + n.far/2
+		switch {
+		case gone:
+			above = have
+		case !behind || head.Height <= have+n.far:
 			return ctx.Err()
 		}
 		n.log.Info("far behind the other members: looking for a snapshot", "height", have, "head", head.Height)
-		o := n.offer(ctx, client, have+n.far/2, head.Height-2, tried)
-		if o == nil {
+		o := n.offer(ctx, client, above, head.Height-min(head.Height, 2), tried)
+		if o == nil && !gone {
 			n.log.Info("no usable snapshot found: fetching all blocks", "height", have, "head", head.Height)
 			return ctx.Err()
+		}
+		if o == nil {
+			if !told {
+				n.log.Warn("no other member keeps the next block any more, and none offers a snapshot: waiting for one", "height", have,
+					"head", head.Height)
+				told = true
+			}
+			clear(tried)
+			if !pause.For(ctx, headWait) {
+				return ctx.Err()
+			}
+			continue
 		}
 		tried[o.node] = true
 		if err = n.joinBy(ctx, client, o); err == nil || ctx.Err() != nil {
@@ -77,6 +98,12 @@ func (n *Node) join(ctx context.Context) error {
 		}
 		n.log.Warn("joining by a snapshot failed", "height", o.Height, "from", o.node, "err", err)
 	}
+}
+
+// lookFor returns nil if a member has the block at a height.
+func lookFor(ctx context.Context, client *light.Client, height uint64) error {
+	_, err := client.Block(ctx, height)
+	return err
 }
 
 // others lists the other members.

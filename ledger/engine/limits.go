@@ -1,13 +1,16 @@
 package engine
 
-import "time"
+import (
+	"time"
+
+	"walrus/ledger"
+)
 
 const (
 	// maxTxs bounds the transactions of a block, in bytes as CometBFT counts them: some 2500 transfers. At a few MB/s
 	// between nodes, or with many nodes on two cores, such a block is passed on and checked in well under a second.
 	maxTxs = 512 << 10
-	// maxBlock is CometBFT's bound on a block, in bytes. A proposer picks from that many bytes of waiting
-	// transactions, more than fit into a block, so that the highest fees come first.
+	// maxBlock is CometBFT's bound on a block, in bytes.
 	maxBlock = 4 << 20
 	// maxEvidence bounds the evidence of misbehaviour in a block, in bytes.
 	maxEvidence = 64 << 10
@@ -18,16 +21,22 @@ const (
 	// maxRate bounds the traffic with one peer in each direction, in bytes per second.
 	maxRate = 64 << 20
 
-	// mempoolTxs and mempoolBytes bound the transactions that wait for a block here.
-	mempoolTxs   = 20_000
-	mempoolBytes = 32 << 20
-	// mempoolSeen is the number of transactions remembered as seen.
-	mempoolSeen = 2 * mempoolTxs
+	// degree is the number of peers to which a node passes a transaction on. If each of many nodes passes it on to 8
+	// that are random, all but one in 3,000 get it.
+	degree = 8
+	// batchBytes and batchTxs bound the transactions in one message. One transaction always fits.
+	batchBytes, batchTxs = ledger.MaxTxSize, 256
+	// neighbourBytes bounds the transactions queued for one peer, and those that came from it and wait to be checked:
+	// two full blocks each.
+	neighbourBytes = 2 * maxTxs
+	// remindEvery is the number of blocks between reminders, and remindBytes their size, a quarter of a block: see
+	// gossip.remind.
+	remindEvery, remindBytes = 16, maxTxs / 4
 
 	// blockQueue is the number of block sync replies queued for one peer, which asks for 20 at once.
 	blockQueue = 24
-	// txQueue is the number of transactions queued for one peer.
-	txQueue = 256
+	// txQueue is the number of messages with transactions queued for one peer.
+	txQueue = 4
 
 	// trustEpochs is the trust period in epochs: the time in which a client may believe a header, and in which evidence of
 	// double signing counts.

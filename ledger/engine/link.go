@@ -18,25 +18,30 @@ import (
 	"walrus/certs"
 )
 
-// link keeps one stream to one other member. Of two validators, the one with the lower peer ID opens it, so that they
+// link keeps one stream to one other member. Of two neighbors, the one with the lower peer ID opens it, so that they
 // never open two at once. Either side may dial the connection, because perhaps only one can reach the other. A follower
 // opens streams to a few validators at a time.
 type link struct {
-	sw       *sw // constant, as are the next seven
+	sw       *sw // constant, as are the next nine
 	id       peer.ID
 	key      p2p.ID
 	name     string
 	shares   int64
 	follower bool // the peer has no vote
+	spare    bool // both vote, but are no neighbors: either opens a stream when it has too few
 
+	called   chan struct{}          // a spare link is to open its stream; capacity 1
 	incoming chan network.Stream    // opened by the peer and greeted
 	wake     chan struct{}          // a connection may have come up; capacity 1
 	greeting atomic.Bool            // an incoming stream is in its greeting: allow no second one
 	foreign  atomic.Pointer[string] // the other chain that the peer reported; nil if it runs ours or has not said
 }
 
-// opens reports whether our side opens the stream.
+// opens reports whether our side opens the stream, and the peer never does.
 func (l *link) opens() bool {
+	if l.spare {
+		return false
+	}
 	if !l.sw.votes || l.follower {
 		return !l.sw.votes
 	}
@@ -47,6 +52,14 @@ func (l *link) opens() bool {
 func (l *link) poke() {
 	select {
 	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+// call has a spare link open its stream.
+func (l *link) call() {
+	select {
+	case l.called <- struct{}{}:
 	default:
 	}
 }
@@ -70,13 +83,19 @@ func (l *link) run(ctx context.Context) {
 	var tasks sync.WaitGroup
 	defer tasks.Wait()
 	if !l.opens() {
-		if !l.follower {
+		if !l.follower && !l.spare {
 			tasks.Go(func() { l.retry(ctx, retryMost, l.knock) })
 		}
 		for {
 			select {
 			case st := <-l.incoming:
 				l.serve(ctx, st)
+			case <-l.called:
+				if st, err := l.open(ctx); err == nil {
+					l.serve(ctx, st)
+				} else {
+					l.complain(err)
+				}
 			case <-ctx.Done():
 				return
 			}

@@ -20,6 +20,7 @@ import (
 	"walrus/internal/swarmtest"
 	"walrus/ledger"
 	"walrus/ledger/light"
+	"walrus/ledger/mempool"
 	"walrus/p2p"
 )
 
@@ -35,6 +36,8 @@ type fleet struct {
 	retain  time.Duration // Retain
 	every   uint64        // SnapshotEvery
 	far     uint64        // Node.far; 0: the default
+	room    int64         // Node.room; 0: the default
+	waiting mempool.Limits
 	adjust  func(node int, c *Config)
 	nodes   []*fleetNode
 	users   []stded25519.PrivateKey // each with 1000 WAL
@@ -153,7 +156,7 @@ func (s *fleet) config(i int, h *p2p.Host) Config {
 	c := Config{
 		Dir: filepath.Join(s.dir, fmt.Sprint(i), "ledger"), Genesis: s.genesis, Host: h.Libp2p(), Connect: s.connect(h),
 		ConsensusKey: seed("consensus", i), StateFile: filepath.Join(s.dir, fmt.Sprint(i), "last-signature"), NewState: true,
-		Timing: s.timing, Retain: s.retain, SnapshotEvery: s.every, Logger: log,
+		Timing: s.timing, Retain: s.retain, SnapshotEvery: s.every, Waiting: s.waiting, Logger: log,
 	}
 	if s.adjust != nil {
 		s.adjust(i, &c)
@@ -185,6 +188,9 @@ func (s *fleet) run(i int) {
 	}
 	if s.far != 0 {
 		node.far = s.far
+	}
+	if s.room != 0 {
+		node.room = s.room
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	n.Node, n.cancel, n.ended = node, cancel, make(chan error, 1)

@@ -31,6 +31,9 @@ type member struct {
 
 func (m *member) votes() bool { return m.key != ledger.PublicKey{} }
 
+// address returns CometBFT's name for the consensus key.
+func (m *member) address() string { return string(ed25519.PubKey(m.key[:]).Address()) }
+
 // cometID returns CometBFT's name for a peer: the address of its key.
 func cometID(id peer.ID) (p2p.ID, error) {
 	key, err := id.ExtractPublicKey()
@@ -119,6 +122,7 @@ func (r *remote) receive(channel byte, b []byte) {
 		r.drop(&badMessage{channel, err})
 		return
 	}
+	r.sw.voices.hear(msg)
 	if r.sw.hear != nil {
 		r.sw.hear(msg)
 	}

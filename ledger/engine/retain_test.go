@@ -97,3 +97,56 @@ func TestRetain(t *testing.T) {
 		}
 	})
 }
+
+// A node that is near enough to fetch block by block, but whose next block nobody keeps any more, joins by a snapshot.
+// CometBFT would believe that it has caught up, and wait for ever.
+func TestNextBlockPruned(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newFleet(t, swarmtest.NewNetwork(1), 2, lopsided)
+		s.retain, s.every = time.Second, 20
+		defer s.closeAll()
+		s.open(0, 1)
+		<-s.nodes[0].Ready()
+		<-s.nodes[1].Ready()
+		s.pay(0, 1, 2)
+		s.close(1)
+		height, _ := s.nodes[0].Head()
+		s.reach(0, height+150, time.Hour)
+		if kept, _, _ := s.nodes[0].app.Kept(); kept <= height+1 {
+			t.Fatalf("blocks are kept from height %d on: the test is of no use", kept)
+		}
+		s.open(1)
+		_, moved := s.nodes[1].state()
+		select {
+		case <-moved:
+		case <-time.After(time.Minute):
+			t.Fatalf("it has not joined by a snapshot: %+v", s.nodes[1].Status())
+		}
+		<-s.nodes[1].Ready()
+		s.same(0, 1)
+		s.pay(1, 3, 4)
+	})
+}
+
+// A running node that was cut off until nobody kept its next block joins by a snapshot, too.
+func TestNextBlockPrunedMeanwhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newFleet(t, swarmtest.NewNetwork(1), 2, lopsided)
+		s.retain, s.every = time.Second, 20
+		defer s.closeAll()
+		s.open(0, 1)
+		<-s.nodes[0].Ready()
+		<-s.nodes[1].Ready()
+		s.net.Isolate(1)
+		height, _ := s.nodes[0].Head()
+		s.reach(0, height+150, time.Hour)
+		s.net.Heal()
+		_, moved := s.nodes[1].state()
+		select {
+		case <-moved:
+		case <-time.After(3 * time.Minute):
+			t.Fatalf("it has not joined by a snapshot: %+v", s.nodes[1].Status())
+		}
+		s.reach(1, height+150, time.Minute)
+	})
+}

@@ -187,7 +187,7 @@ func (s source) proven(c *chain, a *app.App) (*app.View, *types.LightBlock, erro
 }
 
 // Read implements light.States.
-func (s source) Read(ctx context.Context, atLeast uint64, keys [][]byte) (*light.Reading, error) {
+func (s source) Read(ctx context.Context, at light.At, keys [][]byte) (*light.Reading, error) {
 	c, err := s.consensus()
 	if err != nil {
 		return nil, err
@@ -196,24 +196,37 @@ func (s source) Read(ctx context.Context, atLeast uint64, keys [][]byte) (*light
 		a, moved := s.n.state()
 		changed, saved := a.Changed(), c.blockSaved()
 		v, b, err := s.proven(c, a)
+		if err == nil && v != nil && v.Height > at.Height && at.Exact {
+			v, b, err = s.provenAt(c, a, at.Height)
+		}
 		if err != nil {
 			return nil, err
 		}
-		if v != nil && v.Height >= atLeast {
-			return read(v, b, keys)
+		if v != nil && v.Height >= at.Height {
+			return read(v, b, keys, int(at.Top))
 		}
 		select {
 		case <-changed:
 		case <-saved:
 		case <-moved:
 		case <-ctx.Done():
-			return nil, fmt.Errorf("height %d: %w", atLeast, light.ErrBehind)
+			return nil, fmt.Errorf("height %d: %w", at.Height, light.ErrBehind)
 		}
 	}
 }
 
-// read returns the values of keys in v with proofs against b.
-func read(v *app.View, b *types.LightBlock, keys [][]byte) (*light.Reading, error) {
+// provenAt returns the view of a height below the newest one that a signed header proves, and that header.
+func (s source) provenAt(c *chain, a *app.App, height uint64) (*app.View, *types.LightBlock, error) {
+	v, ok := a.ViewAt(height)
+	if !ok {
+		return nil, nil, fmt.Errorf("state at height %d: %w", height, light.ErrPruned)
+	}
+	b, err := c.lightBlock(int64(height) + 1)
+	return v, b, err
+}
+
+// read returns the values of keys in v with proofs against b, and the top of the tree down to a depth; 0: none.
+func read(v *app.View, b *types.LightBlock, keys [][]byte, top int) (*light.Reading, error) {
 	r := &light.Reading{Height: v.Height, Block: b, Items: make([]light.Item, len(keys))}
 	for i, key := range keys {
 		value, err := v.Get(key)
@@ -226,29 +239,41 @@ func read(v *app.View, b *types.LightBlock, keys [][]byte) (*light.Reading, erro
 		}
 		r.Items[i] = light.Item{Value: value, Proof: proof}
 	}
-	return r, nil
+	var err error
+	if top > 0 {
+		r.Top, err = v.Top(top)
+	}
+	return r, err
 }
 
-// Objects implements light.States. It lists the view that Read proves: a client would miss additional objects of a
-// newer one.
-func (s source) Objects(_ context.Context, owner ledger.Address, after ledger.ObjectID,
-	limit int) ([]light.Object, error) {
+// Objects implements light.States.
+func (s source) Objects(_ context.Context, l light.Listing, after ledger.ObjectID,
+	limit int) (list []light.Object, err error) {
 	c, err := s.consensus()
 	if err != nil {
 		return nil, err
 	}
 	a, _ := s.n.state()
 	v, _, err := s.proven(c, a)
+	if err == nil && v != nil && l.Height > 0 && v.Height != l.Height {
+		v, _, err = s.provenAt(c, a, l.Height)
+	}
 	if err != nil {
 		return nil, err
 	}
 	if v == nil {
 		return nil, light.ErrUnavailable
 	}
-	objects, err := v.Objects(owner, after, limit)
-	list := make([]light.Object, len(objects))
-	for i, o := range objects {
-		list[i] = light.Object(o)
+	if l.Offers {
+		offers, err := v.Offers(l.Account, after, limit)
+		for _, id := range offers {
+			list = append(list, light.Object{ID: id})
+		}
+		return list, err
+	}
+	objects, err := v.Objects(l.Account, after, limit)
+	for _, o := range objects {
+		list = append(list, light.Object(o))
 	}
 	return list, err
 }

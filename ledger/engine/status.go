@@ -23,6 +23,7 @@ type Status struct {
 	// the first block here.
 	Kept      uint64
 	KeptSince time.Time
+	Room      Room   // of the ledger's disk
 	Stalled   string // a sentence for people, why no block comes; empty when all is well
 }
 
@@ -31,7 +32,7 @@ type MemberStatus struct {
 	Node      peer.ID
 	Name      string
 	Shards    int    // its votes
-	Reachable bool   // connected to this node for consensus; true for the node itself
+	Reachable bool   // takes part in consensus, as far as this node knows; true for the node itself
 	Other     string // the other chain that it reported, for people; empty if none
 }
 
@@ -66,8 +67,9 @@ func (s *Status) enough() bool {
 }
 
 // stalled explains why no block has come for a while; empty if none is overdue. since is the time without a block,
-// lost the time with too few members reachable, and frozen the pause of this process before that.
-func (s *Status) stalled(since, lost, frozen, heartbeat time.Duration) string {
+// lost the time with too few members reachable, frozen the pause of this process before that, and due the wait for a
+// block without transactions.
+func (s *Status) stalled(since, lost, frozen, due time.Duration) string {
 	if frozen > 0 && since < stallPatience {
 		return fmt.Sprintf("this node was paused for %s, or its machine was asleep: catching up from height %d",
 			light.DurationText(frozen), s.Height)
@@ -75,7 +77,7 @@ func (s *Status) stalled(since, lost, frozen, heartbeat time.Duration) string {
 	have, total := s.Shards()
 	need := quorum(total)
 	enough := have >= need
-	patience := heartbeat + stallPatience
+	patience := due + stallPatience
 	if !s.enough() { // a quiet ledger counts as stalled only once too few are reachable
 		since, patience = min(since, lost), stallGrace
 	}
@@ -120,6 +122,15 @@ func (c *chain) committed(height int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.height, c.heightAt, c.frozen = height, time.Now(), 0
+	c.sw.voices.begin(height + 1)
+}
+
+// late reports whether a block is due that does not come.
+func (c *chain) late() bool {
+	c.mu.Lock()
+	since, due := time.Since(c.heightAt), c.due
+	c.mu.Unlock()
+	return !c.catchingUp() && (since >= due+stallPatience || c.sw.voices.under(time.Now()) >= stallPatience)
 }
 
 // frozenFrom: the chain is watched at least every stallGrace. A gap this long means that the process was stopped or
@@ -151,7 +162,7 @@ func (c *chain) status() Status {
 	if !c.alive.IsZero() {
 		c.seen(time.Now())
 	}
-	height, since, frozen := c.height, time.Since(c.heightAt), c.frozen
+	height, since, frozen, due := c.height, time.Since(c.heightAt), c.frozen, c.due
 	c.mu.Unlock()
 	s := Status{Height: uint64(height), Follower: !c.sw.votes, CatchingUp: c.catchingUp() || c.othersAt() >= height+lag}
 	for _, m := range c.cfg.members {
@@ -160,9 +171,9 @@ func (c *chain) status() Status {
 		}
 		self := m.id == c.cfg.host.ID()
 		s.Validators = append(s.Validators, MemberStatus{m.id, m.name, int(m.shares), self ||
-			c.sw.peer(m.id) != nil, c.sw.other(m.id)})
+			c.sw.peer(m.id) != nil || c.sw.links[m.id].distant() && !c.sw.voices.silent(&m, time.Now()), c.sw.other(m.id)})
 	}
-	s.Stalled = s.stalled(since, c.lost(s.enough()), frozen, c.cfg.heartbeat)
+	s.Stalled = s.stalled(since, c.lost(s.enough()), frozen, due)
 	return s
 }
 
@@ -176,7 +187,7 @@ func (c *chain) othersAt() int64 {
 			continue
 		}
 		p := c.sw.peer(m.id)
-		if p != nil || c.sw.votes { // a follower counts only the validators it follows
+		if p != nil || c.sw.votes && !c.sw.links[m.id].distant() { // a follower counts only the validators it follows
 			total += m.shares
 		}
 		if p == nil {

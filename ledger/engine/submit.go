@@ -5,16 +5,13 @@ import (
 	"errors"
 	"fmt"
 
-	abci "github.com/cometbft/cometbft/abci/types"
-	"github.com/cometbft/cometbft/mempool"
-
 	"walrus/ledger"
 	"walrus/ledger/engine/app"
 	"walrus/ledger/engine/badgerdb"
 )
 
-// Submit queues a transaction for a block. It also succeeds if the transaction is already queued or committed. Errors:
-// *ledger.OpError if it is refused, ErrBusy if too many are waiting, ErrCatchingUp.
+// Submit lets a transaction wait for a block. It also succeeds if it waits already or is committed. Errors:
+// *ledger.OpError if it is refused, ErrDisk, ErrCatchingUp.
 func (n *Node) Submit(ctx context.Context, tx []byte) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -33,24 +30,20 @@ func (n *Node) Submit(ctx context.Context, tx []byte) error {
 	} else if !errors.Is(err, ledger.ErrNotFound) {
 		return err
 	}
-	var answer *abci.ResponseCheckTx
-	err = c.node.Mempool().CheckTx(tx, func(r *abci.ResponseCheckTx) { answer = r }, mempool.TxInfo{})
-	switch {
-	case errors.Is(err, mempool.ErrTxInCache):
-		return nil
-	case errors.As(err, new(mempool.ErrMempoolIsFull)) || errors.Is(err, mempool.ErrRecheckFull):
-		return fmt.Errorf("submit transaction: %w: too many are waiting for a block", ErrBusy)
-	case err != nil:
+	if err := c.cfg.refuses(); err != nil {
 		return fmt.Errorf("submit transaction: %w", err)
-	case answer == nil: // the application answers before CheckTx returns
-		return errors.New("submit transaction: no answer")
-	case answer.Code != uint32(ledger.CodeOK):
-		return &ledger.OpError{Code: ledger.Code(answer.Code), Op: -1, Text: answer.Log}
+	}
+	var refused *ledger.OpError
+	if err := c.guard.gossip.submit(tx); errors.As(err, &refused) {
+		return refused
+	} else if err != nil {
+		return fmt.Errorf("submit transaction: %w", err)
 	}
 	return nil
 }
 
-// Wait returns a transaction's receipt once it is committed, or ctx's error.
+// Wait returns a transaction's receipt once it is committed, or ctx's error. If it waited here and does so no longer, a
+// *ledger.OpError says why; another node may still have it.
 func (n *Node) Wait(ctx context.Context, id ledger.TxID) (ledger.Receipt, error) {
 	for {
 		a, moved := n.state()
@@ -62,7 +55,10 @@ func (n *Node) Wait(ctx context.Context, id ledger.TxID) (ledger.Receipt, error)
 		if !errors.Is(err, ledger.ErrNotFound) {
 			return r, err
 		}
-		select {
+		if why := a.Fate(id); why != nil {
+			return ledger.Receipt{}, why
+		}
+		select { // nothing leaves for others without a block soon
 		case <-changed:
 		case <-moved:
 		case <-ctx.Done():

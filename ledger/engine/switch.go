@@ -31,8 +31,10 @@ type sw struct {
 	slots        chan struct{}     // one for each stream of a follower; nil for a validator
 	dials        chan struct{}     // one for each dial in progress; see dialers
 	info         p2p.NodeInfo
-	pulse        pulse               // has its own lock
+	pulse        pulse // has its own lock, as voices has
+	voices       voices
 	hear         func(proto.Message) // gets every message of a peer; may be nil
+	late         func() bool         // a block is due
 	fail         func(error) bool    // called when this node cannot go on
 	total        int64               // shards of all members
 	attached
@@ -77,30 +79,33 @@ func (c *switchConfig) self() *member {
 }
 
 // validators counts the members that vote.
-func (c *switchConfig) validators() (count int) {
+func (c *switchConfig) validators() int { return len(c.voters()) }
+
+// voters lists the members that vote.
+func (c *switchConfig) voters() (list []peer.ID) {
 	for i := range c.members {
 		if c.members[i].votes() {
-			count++
+			list = append(list, c.members[i].id)
 		}
 	}
-	return count
+	return list
 }
 
-// follows returns the number of validators to which a follower keeps streams: one more than may be faulty.
+// follows returns the number of validators to which a follower keeps streams: one more than may be faulty, but at most
+// maxFollows.
 func (c *switchConfig) follows() int {
 	n := c.validators()
-	return min(n, max(3, (n-1)/3+1))
+	return min(n, max(3, (n-1)/3+1), maxFollows)
 }
 
-// peers estimates the number of streams: a validator has one to each other validator and to its share of the
-// followers.
+// peers estimates the number of streams: a validator has one to each neighbor and to its share of the followers.
 func (c *switchConfig) peers() int {
 	self := c.self()
 	if self == nil || !self.votes() {
 		return c.follows()
 	}
 	n := c.validators()
-	return n - 1 + (len(c.members)-n)*c.follows()/n
+	return min(n, maxMesh) - 1 + (len(c.members)-n)*c.follows()/n
 }
 
 func newSwitch(cfg switchConfig, logger log.Logger) (*sw, error) {
@@ -110,6 +115,8 @@ func newSwitch(cfg switchConfig, logger log.Logger) (*sw, error) {
 			messages: map[byte]proto.Message{}},
 	}
 	s.BaseService = *service.NewBaseService(logger, "Switch", s)
+	s.late = func() bool { return false }
+	s.voices.know(cfg.members)
 	self := cfg.self()
 	for i := range cfg.members {
 		s.total += cfg.members[i].shares
@@ -117,6 +124,7 @@ func newSwitch(cfg switchConfig, logger log.Logger) (*sw, error) {
 	if s.votes = self != nil && self.votes(); !s.votes {
 		s.slots = make(chan struct{}, cfg.follows())
 	}
+	near := neighbors(cfg.network, cfg.voters(), cfg.host.ID())
 	for _, m := range cfg.members {
 		if m.id == cfg.host.ID() || !s.votes && !m.votes() { // two followers have nothing for each other
 			continue
@@ -127,6 +135,7 @@ func newSwitch(cfg switchConfig, logger log.Logger) (*sw, error) {
 		}
 		s.links[m.id] = &link{
 			sw: s, id: m.id, key: key, name: m.name, shares: m.shares, follower: !m.votes(),
+			spare: s.votes && m.votes() && !near[m.id], called: make(chan struct{}, 1),
 			incoming: make(chan network.Stream), wake: make(chan struct{}, 1),
 		}
 	}
@@ -162,10 +171,13 @@ func (s *sw) run(ctx context.Context) {
 	s.host.Network().Notify(watch)
 	defer s.host.Network().StopNotify(watch)
 	for _, l := range s.links {
-		s.host.ConnManager().Protect(l.id, protectTag)
-		defer s.host.ConnManager().Unprotect(l.id, protectTag)
+		if !l.spare {
+			s.host.ConnManager().Protect(l.id, protectTag)
+			defer s.host.ConnManager().Unprotect(l.id, protectTag)
+		}
 		tasks.Go(func() { l.run(ctx) })
 	}
+	tasks.Go(func() { s.keepEnough(ctx, s.late) })
 	var handlers sync.WaitGroup
 	defer handlers.Wait()
 	var mu sync.Mutex // handlers that begin after the end are not counted

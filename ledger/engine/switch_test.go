@@ -336,7 +336,7 @@ func TestStalled(t *testing.T) {
 // A process that was stopped for five minutes does not count them as time without a block.
 func TestFrozen(t *testing.T) {
 	start := time.Now()
-	c := &chain{heightAt: start}
+	c := &chain{heightAt: start, sw: new(sw)}
 	for _, step := range []struct {
 		at, frozen time.Duration
 		began      time.Duration // when the wait for a block began

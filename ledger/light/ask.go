@@ -266,7 +266,7 @@ func reason(reasons []error) error {
 	case 1:
 		return reasons[0]
 	}
-	if err := agreed(reasons); err != nil {
+	if err := sameBlock(reasons); err != nil {
 		return err
 	}
 	return failures(reasons)

@@ -16,9 +16,9 @@ func TestBonds(t *testing.T) {
 	bonds := ledger.Bonds{{Monitor: ledger.PeerKey{1}, Account: alice, Amount: ledger.MinBond, Since: 1}}
 	reads := 0
 	s := &source{Source: w.chain}
-	s.read = func(ctx ctxt, atLeast uint64, keys [][]byte) (*Reading, error) {
+	s.read = func(ctx ctxt, at At, keys [][]byte) (*Reading, error) {
 		reads++
-		return w.Read(ctx, atLeast, keys)
+		return w.Read(ctx, at, keys)
 	}
 	w.tale.Store(s)
 	c := w.asking(t, w.liar)

@@ -310,17 +310,26 @@ func (c *chain) wait(ctx context.Context, good func() bool) error {
 	}
 }
 
-func (c *chain) Read(ctx context.Context, atLeast uint64, keys [][]byte) (*Reading, error) {
-	if err := c.wait(ctx, func() bool { return uint64(len(c.blocks)) >= atLeast+2 }); err != nil {
+func (c *chain) Read(ctx context.Context, at At, keys [][]byte) (*Reading, error) {
+	if err := c.wait(ctx, func() bool { return uint64(len(c.blocks)) >= at.Height+2 }); err != nil {
 		return nil, err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	h := len(c.blocks) - 2
+	if at.Exact {
+		if uint64(h) > at.Height+keptStates {
+			return nil, ErrPruned
+		}
+		h = int(at.Height)
+	}
 	state := c.blocks[h]
 	r := &Reading{Height: uint64(h), Block: c.blocks[h+1].light}
 	for _, k := range keys {
 		r.Items = append(r.Items, Item{state.values[string(k)], must(state.tree.Prove(k))})
+	}
+	if at.Top > 0 {
+		r.Top, _ = state.tree.Top(int(at.Top))
 	}
 	return r, nil
 }
@@ -386,20 +395,33 @@ func (c *chain) History(_ context.Context, a ledger.Address, before Position, li
 	return page, c.oldest + 1, nil
 }
 
-func (c *chain) Objects(_ context.Context, owner ledger.Address, after ledger.ObjectID, limit int) ([]Object, error) {
+// keptStates is the number of heights below the newest whose states are kept.
+const keptStates = 5
+
+func (c *chain) Objects(_ context.Context, l Listing, after ledger.ObjectID, limit int) ([]Object, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	h := len(c.blocks) - 2
+	if l.Height > 0 {
+		if uint64(h) > l.Height+keptStates {
+			return nil, ErrPruned
+		}
+		h = int(l.Height)
+	}
 	var list []Object
-	for k, v := range c.blocks[len(c.blocks)-1].values {
+	for k, v := range c.blocks[h].values {
 		o := Object{Blob: k[0] == 'B'}
-		if k[0] != 'B' && k[0] != 'S' || bytes.Compare([]byte(k[1:]), after[:]) <= 0 {
+		if k[0] != 'B' && k[0] != 'S' && k[0] != 'O' || bytes.Compare([]byte(k[1:]), after[:]) <= 0 {
 			continue
 		}
 		copy(o.ID[:], k[1:])
-		if b, err := ledger.UnmarshalBlob(v); o.Blob && err == nil && b.Owner == owner {
+		if b, err := ledger.UnmarshalBlob(v); o.Blob && err == nil && b.Owner == l.Account && !l.Offers {
 			list = append(list, o)
 		}
-		if s, err := ledger.UnmarshalStorage(v); !o.Blob && err == nil && s.Owner == owner {
+		if given, err := ledger.UnmarshalOffer(v); k[0] == 'O' && err == nil && given.To == l.Account && l.Offers {
+			list = append(list, o)
+		}
+		if s, err := ledger.UnmarshalStorage(v); k[0] == 'S' && err == nil && s.Owner == l.Account && !l.Offers {
 			list = append(list, o)
 		}
 	}

@@ -123,8 +123,8 @@ func (w *wrongCheckpoint) Error() string {
 
 func (w *wrongCheckpoint) Unwrap() error { return ErrCheckpoint }
 
-// agreed returns one error for several nodes that have the same block instead of the checkpoint's; nil if not all do.
-func agreed(reasons []error) error {
+// sameBlock returns one error for nodes that have the same block instead of the checkpoint's; nil if not all do.
+func sameBlock(reasons []error) error {
 	var all *wrongCheckpoint
 	for _, err := range reasons {
 		var w *wrongCheckpoint
@@ -189,7 +189,7 @@ func (t *trust) save() {
 }
 
 // HeadOf returns the newest block of a node that the caller trusts, such as its own. It is not verified.
-func (c *Client) HeadOf(ctx context.Context, id peer.ID) (Head, error) {
+func HeadOf(ctx context.Context, c *Client, id peer.ID) (Head, error) {
 	var answer blockAnswer
 	if err := c.calls.ask(ctx, id, blockProtocol, &blockRequest{0}, &answer); err != nil {
 		return Head{}, err
@@ -203,7 +203,7 @@ func (c *Client) HeadOf(ctx context.Context, id peer.ID) (Head, error) {
 
 // KeepTrust asks for the newest header now and then until ctx ends, so that the trust of a client that is not used
 // does not expire.
-func (c *Client) KeepTrust(ctx context.Context) {
+func KeepTrust(ctx context.Context, c *Client) {
 	for pause.For(ctx, c.trust.period/8) {
 		if _, err := c.Head(ctx); err != nil && ctx.Err() == nil {
 			c.cfg.Logger.Warn("could not renew the trust in the ledger", "err", err)

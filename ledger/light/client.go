@@ -61,6 +61,7 @@ type Client struct {
 	bonds  bondCache
 	stall  stallMark
 	clock  clockMark
+	pace   paceMark
 
 	mu    sync.Mutex
 	floor uint64 // guarded by mu: no later reading is below this height
@@ -135,14 +136,17 @@ func (c *Client) verify(ctx context.Context, id peer.ID, b *types.LightBlock) er
 
 // fresh returns nil if b is recent enough to be the latest block, and a *Stall otherwise.
 func (c *Client) fresh(from peer.ID, b *types.LightBlock, trouble string) error {
-	limit := staleAfter(c.epoch)
-	if trouble != "" {
+	age, limit := c.trust.now().Sub(b.Time), staleAfter(0, c.epoch)
+	switch {
+	case trouble != "":
 		limit = min(limit, troubledAfter)
+	case age > limit:
+		limit = c.staleAfter(b)
 	}
-	if c.trust.now().Sub(b.Time) <= limit {
+	if age <= limit {
 		return nil
 	}
-	return &Stall{uint64(b.Height), b.Time, nodeName(from, c.names[from]), trouble}
+	return &Stall{Height: uint64(b.Height), Time: b.Time, Node: nodeName(from, c.names[from]), Reason: trouble, limit: limit}
 }
 
 // Head identifies the latest block of the ledger.

@@ -144,7 +144,7 @@ func (c *Client) clockFault(ctx context.Context, err error, hasty bool) error {
 	}
 	ahead, unknown := c.Clock(ctx)
 	if unknown != nil || max(ahead, -ahead) < ClockWarning || old &&
-		c.trust.now().Add(-ahead).Sub(s.Time) > staleAfter(c.epoch) {
+		c.trust.now().Add(-ahead).Sub(s.Time) > s.limit {
 		return nil
 	}
 	return &ClockError{ahead}

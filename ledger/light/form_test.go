@@ -26,13 +26,13 @@ func messages(t testing.TB) []message {
 	read.Items = append(read.Items, Item{Value: []byte{}, Proof: merkle.Proof{}})
 	return []message{
 		&blockRequest{7}, &blockAnswer{w.blocks[3].light, "trouble"},
-		&readRequest{9, [][]byte{{1}, {2, 3}}}, &readAnswer{*read, "why"},
+		&readRequest{At{9, true, 12}, [][]byte{{1}, {2, 3}}}, &readAnswer{*read, "why"},
 		&submitRequest{tx.Marshal()}, &receiptRequest{tx.ID(), true}, in,
 		&historyRequest{alice, Position{3, 4}, 5}, &historyAnswer{[]Inclusion{*in, *in}, true, 3},
-		&objectsRequest{alice, ledger.ObjectID{1}, 5},
+		&objectsRequest{Listing{alice, true, 7}, ledger.ObjectID{1}, 5},
 		&objectsAnswer{[]Object{{ledger.ObjectID{3}, true}, {ledger.ObjectID{4}, false}}},
 		&snapshotsRequest{}, &snapshotsAnswer{[]Snapshot{{1, 2, []byte{3}}}},
-		&partRequest{1, 2}, &partAnswer{[]byte{1}}, &refusal{"no", 3, 4},
+		&partRequest{1, 2}, &partAnswer{[]byte{1}}, &refusal{"no", 3, 4, 5},
 	}
 }
 
@@ -76,7 +76,7 @@ func TestFormsRefuse(t *testing.T) {
 			t.Errorf("%s: no error", name)
 		}
 	}
-	if b, err := encode(&refusal{Text: strings.Repeat("é\x00", 400)}); err != nil || len(b) > maxText+12 {
+	if b, err := encode(&refusal{Text: strings.Repeat("é\x00", 400)}); err != nil || len(b) > maxText+20 {
 		t.Errorf("a long text takes %d bytes, %v", len(b), err)
 	}
 }
@@ -107,7 +107,7 @@ func TestFlippedBytes(t *testing.T) {
 	keys := newKeys(t, 1, 4)
 	g := newGenesis(t, "test", 10, keys)
 	c := newChain(t, g, keys)
-	r, err := c.Read(t.Context(), 0, [][]byte{ledger.KeyEpoch(), ledger.KeySupply()})
+	r, err := c.Read(t.Context(), At{}, [][]byte{ledger.KeyEpoch(), ledger.KeySupply()})
 	if err != nil {
 		t.Fatal(err)
 	}

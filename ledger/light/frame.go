@@ -54,21 +54,23 @@ var (
 
 // refusal tells why a node does not answer.
 type refusal struct {
-	Text string
-	Code uint32 // of a refused transaction
-	Op   uint32 // one plus the index of the operation at fault
+	Text  string
+	Code  uint32 // of a refused transaction
+	Op    uint32 // one plus the index of the operation at fault
+	Least uint64 // fee with which it would be accepted; 0: the fee is not the reason
 }
 
 func (m *refusal) form(f *form) {
 	f.text("reason", &m.Text)
 	f.u32("code", &m.Code)
 	f.u32("operation", &m.Op)
+	f.u64("least fee", &m.Least)
 }
 
 // refuse translates an error of a Source into a refusal. Errors without a code reveal nothing.
 func refuse(err error) (code byte, m *refusal) {
 	if op := (*ledger.OpError)(nil); errors.As(err, &op) {
-		return codeRefused, &refusal{op.Text, uint32(op.Code), uint32(op.Op + 1)}
+		return codeRefused, &refusal{op.Text, uint32(op.Code), uint32(op.Op + 1), uint64(op.Least)}
 	}
 	for i, sentinel := range slices.Backward(codes[:]) { // special errors before general ones
 		if i > codeInternal && i != codeRefused && errors.Is(err, sentinel) {
@@ -84,7 +86,7 @@ func (m *refusal) err(code byte) error {
 		if m.Code == uint32(ledger.CodeOK) || m.Op > ledger.MaxOps {
 			return fmt.Errorf("%w: refusal without a reason", errForm)
 		}
-		return &ledger.OpError{Code: ledger.Code(m.Code), Op: int(m.Op) - 1, Text: m.Text}
+		return &ledger.OpError{Code: ledger.Code(m.Code), Op: int(m.Op) - 1, Text: m.Text, Least: ledger.Amount(m.Least)}
 	}
 	sentinel := errInternal // also for codes of later versions
 	if int(code) < len(codes) {

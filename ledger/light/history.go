@@ -82,7 +82,7 @@ func (h *historian) page(ctx context.Context, from Cursor, limit int) (*History,
 	var stall error
 	newest := from.before == Position{}
 	if newest && account != (ledger.Address{}) {
-		v, err := c.readFrom(ctx, id, c.lowest(), [][]byte{ledger.KeyAccount(account)})
+		v, err := c.readFrom(ctx, id, At{Height: c.lowest()}, [][]byte{ledger.KeyAccount(account)})
 		if v == nil {
 			return nil, err
 		}

@@ -43,8 +43,8 @@ func (w *world) forge(t testing.TB, change merkle.Change, set *types.ValidatorSe
 // lie returns a Source that reads from c and falsifies the reading.
 func lie(c Source, change func(r *Reading)) *source {
 	s := &source{Source: c}
-	s.read = func(ctx ctxt, atLeast uint64, keys [][]byte) (*Reading, error) {
-		r, err := c.Read(ctx, atLeast, keys)
+	s.read = func(ctx ctxt, at At, keys [][]byte) (*Reading, error) {
+		r, err := c.Read(ctx, at, keys)
 		if err == nil {
 			change(r)
 		}

@@ -63,21 +63,6 @@ func nodeName(id peer.ID, name string) string {
 	return fmt.Sprintf("node %s (%s)", name, id)
 }
 
-// heartbeat is the longest pause between blocks of an idle chain. Every empty block costs each node some 95 kB of
-// writes, synced a dozen times: with one every two minutes that is 70 MB a day, where one every 10 s took 0.7 GB.
-// Only the age of the newest header depends on it: transactions and the ends of epochs do not wait for it, and nodes
-// that know why no block comes report it at once.
-const heartbeat = 2 * time.Minute
-
-// Heartbeat returns the pause after which a chain with epochs of this length makes an empty block. Nodes must keep to
-// it, because clients regard a longer pause as a stall.
-func Heartbeat(epoch time.Duration) time.Duration { return min(heartbeat, epoch/6) }
-
-// staleAfter is the greatest age of the latest header. A header has the time of the votes for the block before, which
-// may be one heartbeat older than the header itself, and the next header may be another heartbeat away. clockSkew
-// covers votes, travel and clocks.
-func staleAfter(epoch time.Duration) time.Duration { return 2*Heartbeat(epoch) + clockSkew }
-
 // troubledAfter is the greatest age of a node's latest header if the node reports a stall. Its word is no proof, so
 // other nodes are asked too, but only for as long as it takes to see that they all report it.
 const troubledAfter = 30 * time.Second

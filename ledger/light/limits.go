@@ -17,10 +17,10 @@ const (
 	MaxKeySize = 64
 	// MaxHistory bounds the transactions of a page of history.
 	MaxHistory = 32
-	// MaxObjects bounds a page of objects.
-	MaxObjects = 1024
 	// MaxHandovers bounds a page of hand-overs: some 600 KiB with a hundred validators.
 	MaxHandovers = 32
+	// MaxObjects bounds a page of objects: of 50,000 there are 7 pages, read while a node keeps a state.
+	MaxObjects = 8192
 	// MaxSnapshots bounds the snapshots that a node offers.
 	MaxSnapshots = 8
 	// MaxSnapshotHeader bounds a snapshot's header, in bytes: room for the hashes of 8192 parts.
@@ -41,7 +41,7 @@ const (
 	// network.
 	maxValue = 128 << 10
 	// maxReading bounds the answer to a read. Values are seldom longer than 200 bytes, proofs seldom longer than 1 KiB.
-	maxReading = maxBlock + 4<<20
+	maxReading = maxBlock + 4<<20 + merkle.MaxTopSize
 	// maxAunts bounds the hashes in the proof of a transaction or a result: enough for 2³² in a block.
 	maxAunts = 32
 	// maxInclusion bounds a transaction with receipt and proofs, in bytes.

@@ -46,14 +46,19 @@ func (m *blockAnswer) form(f *form) {
 	f.text("trouble", &m.Trouble)
 }
 
-// readRequest asks for values at a height of at least AtLeast. The node may wait for that height.
+// readRequest asks for values at a height. The node may wait for that height.
 type readRequest struct {
-	AtLeast uint64
-	Keys    [][]byte
+	At
+	Keys [][]byte
 }
 
 func (m *readRequest) form(f *form) {
-	f.u64("height", &m.AtLeast)
+	f.u64("height", &m.Height)
+	f.flag("exact", &m.Exact)
+	f.u8("depth of the top", &m.Top)
+	if m.Top > merkle.MaxTopDepth {
+		f.fail("the top of the tree down to depth %d: at most %d", m.Top, merkle.MaxTopDepth)
+	}
 	list(f, "keys", &m.Keys, MaxKeys, 4, func(f *form, k *[]byte) { f.bytes("key", k, MaxKeySize) })
 }
 
@@ -66,6 +71,7 @@ func (m *readAnswer) form(f *form) {
 	f.u64("height", &m.Height)
 	blockForm(f, "block", &m.Block)
 	list(f, "items", &m.Items, MaxKeys, 8, (*form).item)
+	f.bytes("top", &m.Top, merkle.MaxTopSize)
 	f.text("trouble", &m.Trouble)
 }
 
@@ -167,15 +173,17 @@ func (m *historyAnswer) form(f *form) {
 	f.u64("oldest height", &m.Oldest)
 }
 
-// objectsRequest asks for at most Limit objects of an account after one.
+// objectsRequest asks for at most Limit objects of a list after one.
 type objectsRequest struct {
-	Owner ledger.Address
+	Listing
 	After ledger.ObjectID
 	Limit uint32
 }
 
 func (m *objectsRequest) form(f *form) {
-	f.fixed("owner", m.Owner[:])
+	f.fixed("account", m.Account[:])
+	f.flag("offers", &m.Offers)
+	f.u64("height", &m.Height)
 	f.fixed("after", m.After[:])
 	limitForm(f, &m.Limit, MaxObjects)
 }

@@ -44,11 +44,11 @@ type source struct {
 	Source
 	block   func(ctx context.Context, height uint64) (*types.LightBlock, error)
 	changes func(ctx context.Context, after uint64, limit int) ([]*types.LightBlock, error)
-	read    func(ctx context.Context, atLeast uint64, keys [][]byte) (*Reading, error)
+	read    func(ctx context.Context, at At, keys [][]byte) (*Reading, error)
 	submit  func(ctx context.Context, tx []byte) error
 	receipt func(ctx context.Context, id ledger.TxID) (*Inclusion, error)
 	history func(ctx context.Context, a ledger.Address, before Position, limit int) ([]Inclusion, uint64, error)
-	objects func(ctx context.Context, owner ledger.Address, after ledger.ObjectID, limit int) ([]Object, error)
+	objects func(ctx context.Context, l Listing, after ledger.ObjectID, limit int) ([]Object, error)
 }
 
 func (s *source) LightBlock(ctx context.Context, height uint64) (*types.LightBlock, error) {
@@ -65,11 +65,11 @@ func (s *source) Handovers(ctx context.Context, after uint64, limit int) ([]*typ
 	return s.Source.Handovers(ctx, after, limit)
 }
 
-func (s *source) Read(ctx context.Context, atLeast uint64, keys [][]byte) (*Reading, error) {
+func (s *source) Read(ctx context.Context, at At, keys [][]byte) (*Reading, error) {
 	if s.read != nil {
-		return s.read(ctx, atLeast, keys)
+		return s.read(ctx, at, keys)
 	}
-	return s.Source.Read(ctx, atLeast, keys)
+	return s.Source.Read(ctx, at, keys)
 }
 
 func (s *source) Submit(ctx context.Context, tx []byte) error {
@@ -94,12 +94,12 @@ func (s *source) History(ctx context.Context, a ledger.Address, before Position,
 	return s.Source.History(ctx, a, before, limit)
 }
 
-func (s *source) Objects(ctx context.Context, owner ledger.Address, after ledger.ObjectID,
+func (s *source) Objects(ctx context.Context, list Listing, after ledger.ObjectID,
 	limit int) ([]Object, error) {
 	if s.objects != nil {
-		return s.objects(ctx, owner, after, limit)
+		return s.objects(ctx, list, after, limit)
 	}
-	return s.Source.Objects(ctx, owner, after, limit)
+	return s.Source.Objects(ctx, list, after, limit)
 }
 
 // world has a chain, a host that serves it, one that may lie, and one for clients.
@@ -139,7 +139,7 @@ func (s *teller) LightBlock(ctx context.Context, h uint64) (*types.LightBlock, e
 func (s *teller) Handovers(ctx context.Context, h uint64, n int) ([]*types.LightBlock, error) {
 	return s.Load().Handovers(ctx, h, n)
 }
-func (s *teller) Read(ctx context.Context, h uint64, keys [][]byte) (*Reading, error) {
+func (s *teller) Read(ctx context.Context, h At, keys [][]byte) (*Reading, error) {
 	return s.Load().Read(ctx, h, keys)
 }
 func (s *teller) Submit(ctx context.Context, tx []byte) error { return s.Load().Submit(ctx, tx) }
@@ -149,7 +149,7 @@ func (s *teller) Receipt(ctx context.Context, id ledger.TxID) (*Inclusion, error
 func (s *teller) History(ctx context.Context, a ledger.Address, p Position, n int) ([]Inclusion, uint64, error) {
 	return s.Load().History(ctx, a, p, n)
 }
-func (s *teller) Objects(ctx context.Context, a ledger.Address, o ledger.ObjectID, n int) ([]Object, error) {
+func (s *teller) Objects(ctx context.Context, a Listing, o ledger.ObjectID, n int) ([]Object, error) {
 	return s.Load().Objects(ctx, a, o, n)
 }
 func (s *teller) Snapshots(ctx context.Context) ([]Snapshot, error) { return s.Load().Snapshots(ctx) }

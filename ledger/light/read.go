@@ -49,7 +49,7 @@ func (c *Client) get(ctx context.Context, hasty bool, atLeast uint64, keys [][]b
 	}
 	atLeast = max(atLeast, c.lowest())
 	v, err := firstOf(ctx, c, hasty, func(ctx context.Context, id peer.ID) (*View, error) {
-		return c.readFrom(ctx, id, atLeast, keys)
+		return c.readFrom(ctx, id, At{Height: atLeast}, keys)
 	})
 	if v == nil {
 		return nil, fmt.Errorf("read the ledger: %w", err)
@@ -59,16 +59,31 @@ func (c *Client) get(ctx context.Context, hasty bool, atLeast uint64, keys [][]b
 }
 
 // readFrom reads keys from one node and verifies the whole answer.
-func (c *Client) readFrom(ctx context.Context, id peer.ID, atLeast uint64, keys [][]byte) (*View, error) {
+func (c *Client) readFrom(ctx context.Context, id peer.ID, at At, keys [][]byte) (*View, error) {
+	answer, err := readAt(ctx, c, id, at, keys)
+	if err != nil {
+		return nil, err
+	}
+	v := &View{Height: answer.Height, Time: answer.Block.Time, values: make(map[string][]byte, len(keys))}
+	for i, key := range keys {
+		v.values[string(key)] = answer.Items[i].Value
+	}
+	return v, c.fresh(id, answer.Block, answer.Trouble)
+}
+
+// readAt reads keys from one node and verifies all of the answer but its top, and how new it is.
+func readAt(ctx context.Context, c *Client, id peer.ID, at At, keys [][]byte) (*readAnswer, error) {
 	var answer readAnswer
-	if err := c.calls.ask(ctx, id, readProtocol, &readRequest{atLeast, keys}, &answer); err != nil {
+	if err := c.calls.ask(ctx, id, readProtocol, &readRequest{at, keys}, &answer); err != nil {
 		return nil, err
 	}
 	switch b := answer.Block; {
 	case len(answer.Items) != len(keys):
 		return nil, wrong("it gave %d values for %d keys", len(answer.Items), len(keys))
-	case answer.Height < atLeast:
-		return nil, wrong("it gave an old state: at height %d instead of at least %d", answer.Height, atLeast)
+	case answer.Height < at.Height:
+		return nil, wrong("it gave an old state: at height %d instead of at least %d", answer.Height, at.Height)
+	case at.Exact && answer.Height > at.Height:
+		return nil, wrong("it gave another state: at height %d instead of %d", answer.Height, at.Height)
 	case uint64(b.Height) != answer.Height+1:
 		return nil, wrong("it proved the state at height %d with block %d instead of the next block", answer.Height, b.Height)
 	}
@@ -79,14 +94,12 @@ func (c *Client) readFrom(ctx context.Context, id peer.ID, atLeast uint64, keys 
 		return nil, wrong("block %d has no root of the state", answer.Block.Height)
 	}
 	root := merkle.Hash(answer.Block.AppHash)
-	v := &View{Height: answer.Height, Time: answer.Block.Time, values: make(map[string][]byte, len(keys))}
 	for i, key := range keys {
 		if err := merkle.Verify(root, key, answer.Items[i].Value, answer.Items[i].Proof); err != nil {
 			return nil, wrong("the value of key %x at height %d: %w", key, answer.Height, err)
 		}
-		v.values[string(key)] = answer.Items[i].Value
 	}
-	return v, c.fresh(id, answer.Block, answer.Trouble)
+	return &answer, nil
 }
 
 // read reads the value of one key. A value may come with a *Stall.

@@ -75,9 +75,9 @@ func TestReadWaits(t *testing.T) {
 		t.Errorf("after a read at height %d the next may be at %d", next, c.lowest())
 	}
 	old := &source{Source: w.chain}
-	old.read = func(ctx ctxt, atLeast uint64, keys [][]byte) (*Reading, error) {
-		if atLeast != next {
-			t.Errorf("asked for height %d, want %d", atLeast, next)
+	old.read = func(ctx ctxt, at At, keys [][]byte) (*Reading, error) {
+		if at.Height != next {
+			t.Errorf("asked for height %d, want %d", at.Height, next)
 		}
 		return nil, ErrBehind
 	}
@@ -117,9 +117,9 @@ func TestCommittee(t *testing.T) {
 	ctx := limited(t)
 	reads := 0
 	s := &source{Source: w.chain}
-	s.read = func(ctx ctxt, atLeast uint64, keys [][]byte) (*Reading, error) {
+	s.read = func(ctx ctxt, at At, keys [][]byte) (*Reading, error) {
 		reads++
-		return w.Read(ctx, atLeast, keys)
+		return w.Read(ctx, at, keys)
 	}
 	w.tale.Store(s)
 	c := w.asking(t, w.liar)

@@ -2,11 +2,13 @@ package light
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"time"
 
 	"walrus/ledger"
+	"walrus/ledger/merkle"
 )
 
 // endpoint describes one kind of request.
@@ -31,7 +33,7 @@ var endpoints = map[string]*endpoint{
 	submitProtocol:    {receiptWait, maxInclusion, func() request { return new(submitRequest) }},
 	receiptProtocol:   {receiptWait, maxInclusion, func() request { return new(receiptRequest) }},
 	historyProtocol:   {0, maxPage, func() request { return new(historyRequest) }},
-	objectsProtocol:   {0, 64 << 10, func() request { return new(objectsRequest) }},
+	objectsProtocol:   {0, 4 + MaxObjects*(len(ledger.ObjectID{})+1), func() request { return new(objectsRequest) }},
 	snapshotsProtocol: {0, MaxSnapshots*(MaxSnapshotHeader+16) + 4, func() request { return new(snapshotsRequest) }},
 	partProtocol:      {0, MaxSnapshotPart + 4, func() request { return new(partRequest) }},
 	clockProtocol:     {0, 8, func() request { return new(clockRequest) }},
@@ -53,15 +55,19 @@ func (m *blockRequest) answer(ctx context.Context, s Source) (message, error) {
 // usualValue is the usual size of a value with its proof, in bytes.
 const usualValue = 4 << 10
 
-func (m *readRequest) cost() int64     { return smallAnswer + int64(len(m.Keys))*usualValue }
-func (m *readRequest) weight() float64 { return 1 + float64(len(m.Keys))/32 }
+func (m *readRequest) cost() int64 {
+	return smallAnswer + int64(len(m.Keys))*usualValue + 2*sha256.Size<<m.Top
+}
+func (m *readRequest) weight() float64 {
+	return 1 + float64(len(m.Keys))/32 + float64(int(1)<<m.Top)/512
+}
 
 func (m *readRequest) answer(ctx context.Context, s Source) (message, error) {
 	wait, cancel := context.WithTimeout(ctx, readWait)
 	defer cancel()
-	r, err := s.Read(wait, m.AtLeast, m.Keys)
+	r, err := s.Read(wait, m.At, m.Keys)
 	if errors.Is(err, context.DeadlineExceeded) {
-		return nil, fmt.Errorf("%w: %d", ErrBehind, m.AtLeast)
+		return nil, fmt.Errorf("%w: %d", ErrBehind, m.Height)
 	}
 	if err != nil {
 		return nil, err
@@ -70,7 +76,7 @@ func (m *readRequest) answer(ctx context.Context, s Source) (message, error) {
 	for i := range r.Items {
 		size += len(r.Items[i].Value) + usualValue
 	}
-	if size > maxReading-maxBlock {
+	if size > maxReading-maxBlock-merkle.MaxTopSize {
 		return nil, fmt.Errorf("%w: the values are too long for one answer: ask for fewer", ErrRequest)
 	}
 	return &readAnswer{*r, s.Trouble()}, nil
@@ -166,7 +172,7 @@ func (m *objectsRequest) weight() float64 { return 1 + float64(m.Limit)/128 }
 func (m *objectsRequest) cost() int64     { return 64 * int64(m.Limit) }
 
 func (m *objectsRequest) answer(ctx context.Context, s Source) (message, error) {
-	list, err := s.Objects(ctx, m.Owner, m.After, int(m.Limit))
+	list, err := s.Objects(ctx, m.Listing, m.After, int(m.Limit))
 	if err != nil {
 		return nil, err
 	}

@@ -84,14 +84,14 @@ func TestBadSource(t *testing.T) {
 		"panic":  func() (*Reading, error) { panic("secret") },
 		"none":   func() (*Reading, error) { return &Reading{}, nil },
 	} {
-		s.read = func(ctxt, uint64, [][]byte) (*Reading, error) { return f() }
+		s.read = func(ctxt, At, [][]byte) (*Reading, error) { return f() }
 		if _, err := w.asking(t, w.liar).Account(limited(t), alice); !errors.Is(err, errInternal) ||
 			contains(err.Error(), "secret") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	for _, want := range []error{ErrBehind, ErrPruned, ErrBusy, ErrUnavailable, ledger.ErrNotFound} {
-		s.read = func(ctxt, uint64, [][]byte) (*Reading, error) { return nil, want }
+		s.read = func(ctxt, At, [][]byte) (*Reading, error) { return nil, want }
 		if _, err := w.asking(t, w.liar).Account(limited(t), alice); !errors.Is(err, want) {
 			t.Errorf("%v became %v", want, err)
 		}
@@ -103,11 +103,11 @@ func TestBusyForAMoment(t *testing.T) {
 	w := newWorld(t)
 	busy := 3
 	s := &source{Source: w.chain}
-	s.read = func(ctx ctxt, atLeast uint64, keys [][]byte) (*Reading, error) {
+	s.read = func(ctx ctxt, at At, keys [][]byte) (*Reading, error) {
 		if busy--; busy >= 0 {
 			return nil, ErrBusy
 		}
-		return w.Read(ctx, atLeast, keys)
+		return w.Read(ctx, at, keys)
 	}
 	w.tale.Store(s)
 	c := w.asking(t, w.liar)

@@ -50,13 +50,14 @@ type Blocks interface {
 
 // States gives access to the state.
 type States interface {
-	// Read proves values of the newest state that a signed header proves, in the order of keys. It waits until the
-	// height of that state is at least atLeast.
+	// Read proves values of a state that a signed header proves, in the order of keys. It waits for that state.
 	//   ErrBehind  that did not happen before ctx ended
-	Read(ctx context.Context, atLeast uint64, keys [][]byte) (*Reading, error)
-	// Objects lists an account's objects in the state that Read would prove now, ascending by ID: at most limit,
-	// after one. If there are fewer than limit, they are the last.
-	Objects(ctx context.Context, owner ledger.Address, after ledger.ObjectID, limit int) ([]Object, error)
+	//   ErrPruned  the state of an exact height is no longer kept
+	Read(ctx context.Context, at At, keys [][]byte) (*Reading, error)
+	// Objects lists the objects of a list at a height, ascending by ID: at most limit, after one. If there are fewer
+	// than limit, they are the last.
+	//   ErrPruned  the state of that height is no longer kept
+	Objects(ctx context.Context, l Listing, after ledger.ObjectID, limit int) ([]Object, error)
 }
 
 // Snapshots gives access to whole states, for joining nodes. The headers at the two heights after a snapshot's are
@@ -69,11 +70,26 @@ type Snapshots interface {
 	SnapshotPart(ctx context.Context, height uint64, part uint32) ([]byte, error)
 }
 
+// At says which state to read, and how much of its tree.
+type At struct {
+	Height uint64
+	Exact  bool  // at that height; false: the newest, at least at that height
+	Top    uint8 // depth of the tree's top to send along, at most merkle.MaxTopDepth; 0: none
+}
+
+// Listing names a list of objects.
+type Listing struct {
+	Account ledger.Address
+	Offers  bool   // the objects offered to the account, expired offers included; false: those it owns
+	Height  uint64 // of the state; 0: the newest that Read would prove
+}
+
 // Reading holds the values of some keys at a height, with proofs. Do not modify it.
 type Reading struct {
 	Height uint64            // of the state
 	Block  *types.LightBlock // at Height+1: its header has the state's root
 	Items  []Item            // in the order of the keys
+	Top    []byte            // of the tree, see merkle.Tree.Top; empty unless asked for
 }
 
 // Item is the value of a key with its proof.

@@ -13,10 +13,11 @@ import (
 // Stall reports for how long the ledger has been stalled, by the newest block of any node that answered. It wraps
 // ErrStalled.
 type Stall struct {
-	Height uint64    // of the newest block
-	Time   time.Time // of that block
-	Node   string    // the node that sent it
-	Reason string    // that node's explanation; not proven, empty if it has none
+	Height uint64        // of the newest block
+	Time   time.Time     // of that block
+	Node   string        // the node that sent it
+	Reason string        // that node's explanation; not proven, empty if it has none
+	limit  time.Duration // greatest age at which the block would not be a stall
 }
 
 // Error describes the error for people.

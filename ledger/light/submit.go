@@ -38,7 +38,8 @@ var errNonceUsed = errors.New("its nonce has been used")
 // Submit submits a transaction until its receipt is proven, and returns the receipt, whatever the transaction's
 // result. All later readings of this client include its effects. Errors:
 //   - *ledger.OpError: several nodes, or all that answer, have refused it, and it is in no block. With ledger.CodeNonce
-//     the account has used the nonce, and no node shows for which transaction: look in its history.
+//     the account has used the nonce, and no node shows for which transaction: look in its history. If it is PricedOut,
+//     a node may have had it: pay more with the same nonce, so that only one of the two can take effect.
 //   - ErrPending, wrapped: a node may have it, but its fate is unknown, because ctx ended, no node can be reached any
 //     more, or the ledger is stalled (ErrStalled). It may be submitted again, and takes effect once.
 //   - any other: no node has it.
@@ -105,17 +106,18 @@ type submission struct {
 	start  time.Time
 
 	mu       sync.Mutex
-	taken    bool      // a node may have it; guarded by mu
-	pending  error     // latest answer of a node that waited; guarded by mu
-	refusals int       // in this round; guarded by mu
-	heldUp   int       // nodes that report a stall in this round; guarded by mu
-	moving   int       // nodes that waited without reporting a stall in this round; guarded by mu
-	since    time.Time // first report of the stall; zero once a node moves; guarded by mu
+	taken    bool            // a node may have it; guarded by mu
+	pending  error           // latest answer of a node that waited; guarded by mu
+	refusals int             // in this round; guarded by mu
+	least    *ledger.OpError // priced out, with the lowest fee that a node asked for in this round; guarded by mu
+	heldUp   int             // nodes that report a stall in this round; guarded by mu
+	moving   int             // nodes that waited without reporting a stall in this round; guarded by mu
+	since    time.Time       // first report of the stall; zero once a node moves; guarded by mu
 }
 
 // round offers the transaction to the nodes once.
 func (s *submission) round(ctx context.Context) (*Inclusion, error) {
-	s.refusals, s.heldUp, s.moving = 0, 0, 0
+	s.refusals, s.heldUp, s.moving, s.least = 0, 0, 0, nil
 	order, lies := s.client.book.order(s.client.nodes(ctx), time.Now())
 	return race(ctx, s.client, order, lies, submitHedge, s.offer)
 }
@@ -129,6 +131,9 @@ func (s *submission) offer(ctx context.Context, node peer.ID) (*Inclusion, error
 	var before cutBefore
 	switch {
 	case errors.As(err, &op):
+		if op.PricedOut() && (s.least == nil || op.Least < s.least.Least) { // a liar who asks for more gains nothing
+			s.least = op
+		}
 		if s.refusals++; s.refusals >= enoughRefusals {
 			return nil, enough{err}
 		}
@@ -157,6 +162,8 @@ func (s *submission) judge(ctx context.Context, err error) error {
 	switch {
 	case ctx.Err() != nil:
 		return s.unknown(context.Cause(ctx))
+	case s.least != nil && s.moving == 0 && s.heldUp == 0: // no node that answered keeps it
+		return fmt.Errorf("submit transaction %s: %w", s.id, s.least)
 	case s.taken:
 		return s.stillPending(ctx)
 	case errors.As(err, &op):

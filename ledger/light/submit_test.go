@@ -261,6 +261,24 @@ func TestSubmitRefused(t *testing.T) {
 	}
 }
 
+// A transaction that nodes took and then priced out comes back with the lowest fee that one asked for.
+func TestSubmitPricedOut(t *testing.T) {
+	w := newWorld(t)
+	priced := func(least ledger.Amount) *source {
+		return &source{Source: w.chain, submit: func(ctxt, []byte) error { return nil },
+			receipt: func(ctxt, ledger.TxID) (*Inclusion, error) {
+				return nil, &ledger.OpError{Code: ledger.CodeFee, Op: -1, Least: least, Text: "priced out"}
+			}}
+	}
+	w.tale.Store(priced(1 << 40))
+	serve(t, w.honest, w.genesis, priced(77))
+	_, err := w.asking(t, w.liar, w.honest).Submit(limited(t), w.tx(1, bob))
+	var op *ledger.OpError
+	if !errors.As(err, &op) || !op.PricedOut() || op.Least != 77 || errors.Is(err, ErrPending) {
+		t.Errorf("priced out by all: %v", err)
+	}
+}
+
 // A transaction that nodes took and never commit is pending until ctx ends, or until it provably has expired.
 func TestSubmitPending(t *testing.T) {
 	w := newWorld(t)

@@ -70,11 +70,8 @@ type trust struct {
 func votersOf(g *ledger.Genesis) (*types.ValidatorSet, error) {
 	var list []*types.Validator
 	keys := make(map[ledger.PublicKey]bool, len(g.Members))
-	for i := range g.Members {
+	for _, i := range g.Voters() {
 		m := &g.Members[i]
-		if !m.Validates() {
-			continue
-		}
 		if keys[m.Consensus] || len(m.Shards) == 0 {
 			return nil, fmt.Errorf("%w: member %d has no shard, or the consensus key of another member", ledger.ErrGenesis, i)
 		}

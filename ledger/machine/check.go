@@ -8,20 +8,23 @@ import (
 
 // Objection says why a proposed block is refused.
 type Objection struct {
-	Index  int // of a transaction without effect
+	Index  int // of a transaction without effect; −1 if it is the block
 	Reason *ledger.OpError
 }
 
 // Error describes the objection for people.
 func (o *Objection) Error() string {
+	if o.Index < 0 {
+		return o.Reason.Text
+	}
 	return fmt.Sprintf("transaction %d would have no effect: %s", o.Index, o.Reason.Text)
 }
 
-// Check runs a proposed block like Apply, but refuses one that contains anything without effect: bytes that are no
-// transaction, and transactions that would be invalid. Then the error is an *Objection. What costs least is checked
-// first: forms, expiries, nonces and fees before signatures, signatures before certificates and operations. Running
-// ends at the first transaction without effect. A decided block has passed this check on the nodes that voted for it;
-// Apply runs it whatever it contains.
+// Check runs a proposed block like Apply, but refuses one that contains anything without effect, bytes that are no
+// transaction or transactions that would be invalid, and one above ledger.MaxBlockWork. Then the error is an
+// *Objection. What costs least is checked first: forms, expiries, work, nonces and fees before signatures, signatures
+// before certificates and operations. Running ends at the first transaction without effect. A decided block has
+// passed this check on the nodes that voted for it; Apply runs it whatever it contains.
 func (s State) Check(b Block, o Options) (*Outcome, error) {
 	o.strict = true
 	return s.Apply(b, o)
@@ -44,15 +47,18 @@ func (k *block) objection() error {
 	return nil
 }
 
-// screen finds transactions with a wrong nonce or less than the least fee, before any signature is verified. Each
-// transaction of a block without waste uses its nonce, so the block's nonces follow from the state before it. What the
-// senders have by then only running tells.
+// screen finds too much work, and transactions with a wrong nonce or less than the least fee, before any signature is
+// verified. Each transaction of a block without waste uses its nonce, so the block's nonces follow from the state
+// before it. Whether the senders can still pay by then, only running tells.
 func (k *block) screen() error {
-	next := make(map[ledger.Address]uint64)
+	next, work := make(map[ledger.Address]uint64), uint64(0)
 	for i := range k.runs {
 		x := &k.runs[i]
 		if x.invalid != nil {
 			continue
+		}
+		if work += k.params.Work(x.size, x.tx.Ops); work > ledger.MaxBlockWork {
+			return &Objection{-1, refuse(ledger.CodeLimit, "the block has more than %d units of work", ledger.MaxBlockWork)}
 		}
 		if _, free := x.tx.Free(); free {
 			continue

@@ -29,7 +29,7 @@ func TestCheckAcceptsProposals(t *testing.T) {
 		fund.Ops = append(fund.Ops, ledger.Transfer{To: w.address, Amount: 400_000})
 	}
 	params := n.genesis.Params()
-	fund.Fee = params.MinFee(len(fund.Marshal()))
+	fund.Fee = params.MinFee(len(fund.Marshal()), fund.Ops)
 	fund.Sign(testIdentities[0])
 	if got := n.commit(t, Options{}, fund.Marshal()).Results[0]; got.Code != ledger.CodeOK {
 		t.Fatal(got.Log)

@@ -35,37 +35,40 @@ func checkSender(tx *ledger.Tx, members *certs.Committee) *ledger.OpError {
 	return nil
 }
 
-// admitFree is Gate.Admit for a free transaction. One such transaction waits for each blob, so that nobody can fill the
-// gate with copies of one proof.
-func (g *Gate) admitFree(tx *ledger.Tx, id shards.BlobID, signed func() bool) error {
+// judgeFree checks a free transaction against the state after the last block.
+func (g *Gate) judgeFree(tx *ledger.Tx, id shards.BlobID, signed func() bool) error {
 	g.mu.Lock()
-	state, height, params, err := g.state, g.height, g.params, g.roomForFree(id)
+	state, height, params := g.state, g.height, g.params
 	g.mu.Unlock()
-	if err != nil {
-		return err
-	}
-	if err := judgeFree(state, height, &params, tx, id, signed); err != nil { // without the lock: it takes long
-		return err
-	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if err := g.roomForFree(id); err != nil {
-		return err
-	}
-	g.proofs[id] = true
-	g.total++
-	return nil
+	return judgeFree(state, height, &params, tx, id, signed)
 }
 
-// roomForFree reports whether a free transaction about a blob may wait. The caller holds mu.
-func (g *Gate) roomForFree(id shards.BlobID) error {
-	switch {
-	case g.height == 0:
-		return errNotStarted
-	case g.proofs[id]:
-		return refuse(ledger.CodeLimit, "another proof about blob %s waits for the next block: wait for it", id)
+// checkFree drops the free transactions about blobs that can no longer be marked, or are marked. The caller holds mu.
+func (g *Gate) checkFree() (left []Left, err error) {
+	var void []ledger.TxID
+	g.pool.Best(func(t *Taken) bool {
+		if !t.Free {
+			return false
+		}
+		var info ledger.BlobInfo
+		if info, err = ledger.ReadBlobInfo(g.state.Values, t.Blob); err != nil {
+			return false
+		}
+		refused := checkMarkable(&info, t.Blob, g.epoch)
+		if tx, bad := ledger.UnmarshalTx(t.Raw); bad == nil && refused == nil {
+			if op, refutes := tx.Ops[0].(ledger.RefuteBlob); refutes {
+				refused = readRefutation(op, g.epoch)
+			}
+		}
+		if refused != nil {
+			void = append(void, t.ID)
+		}
+		return true
+	})
+	for _, id := range void {
+		left = append(left, g.pool.Drop(id)...)
 	}
-	return g.roomForOne()
+	return left, err
 }
 
 // judgeFree checks a free transaction against the state before its block. What costs least comes first.

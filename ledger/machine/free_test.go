@@ -9,6 +9,7 @@ import (
 	"walrus/certs"
 	"walrus/internal/wrongtest"
 	"walrus/ledger"
+	"walrus/ledger/mempool"
 )
 
 // registered is a network on which alice has registered contradictory blobs.
@@ -43,14 +44,14 @@ func TestGateFree(t *testing.T) {
 	member := testIdentities[3]
 	g := openGate(t, n, 4)
 	free := func(key ed25519.PrivateKey, op ledger.Op) []byte {
-		return ledger.NewFree(n.Network, n.height+10, key, op).Marshal()
+		return ledger.NewFree(n.Network, n.height+100, key, op).Marshal()
 	}
 	garbage := disprove(t, first)
 	garbage.Proof = bytes.Clone(garbage.Proof)
 	garbage.Proof[100] ^= 1
 	forged := ledger.RefuteBlob{BlobID: first.ID, Certificate: n.refutation(t, first.ID, 0, 1).Marshal()}
 	forged.Certificate[50] ^= 1
-	unsigned := ledger.NewFree(n.Network, n.height+10, stranger(0), disprove(t, first))
+	unsigned := ledger.NewFree(n.Network, n.height+100, stranger(0), disprove(t, first))
 	unsigned.Signature[1] ^= 1
 	late := ledger.NewFree(n.Network, n.height, stranger(0), disprove(t, first))
 	refute := ledger.RefuteBlob{BlobID: second.ID, Certificate: n.refutation(t, second.ID, 0, 1).Marshal()}
@@ -71,23 +72,19 @@ func TestGateFree(t *testing.T) {
 		{"the same proof from somebody else", free(stranger(1), disprove(t, first)), ledger.CodeLimit},
 		{"signatures from a member", free(member, refute), ledger.CodeOK},
 	} {
-		_, _, err := g.Admit(tt.raw, nil)
+		err := g.admitAny(tt.raw)
 		wantCode(t, tt.name, err, tt.want)
 	}
 	if txs, accounts := g.Pending(); txs != 2 || accounts != 0 {
 		t.Errorf("%d transactions of %d accounts wait, want 2 of none", txs, accounts)
 	}
-	n.commit(t, Options{}, free(stranger(0), disprove(t, first)))
-	if err := g.Update(n.State, n.height); err != nil {
-		t.Fatal(err)
+	out := n.commit(t, Options{}, free(stranger(0), disprove(t, first)))
+	if left := updated(t, g, n, out.Changes); len(left) != 1 || left[0].Why != mempool.Void {
+		t.Errorf("after the mark left: %v", left)
 	}
-	_, _, err := g.Admit(free(stranger(2), disprove(t, first)), nil)
+	err := g.admitAny(free(stranger(2), disprove(t, first)))
 	wantCode(t, "marked already", err, ledger.CodeInvalidBlob)
-	full := openGate(t, n, 0)
-	_, _, err = full.Admit(free(member, refute), nil)
-	wantCode(t, "no room", err, ledger.CodeLimit)
-	_, _, err = NewGate(1).Admit(free(member, refute), nil)
-	if err == nil {
+	if NewGate(mempool.Limits{Txs: 1, Bytes: 1}).admitAny(free(member, refute)) == nil {
 		t.Error("a gate that has not started admits")
 	}
 }

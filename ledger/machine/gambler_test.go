@@ -33,7 +33,8 @@ func (g *gambler) transaction(t *testing.T) ([]byte, ledger.Result) {
 	for range 1 + min(g.IntN(5), g.IntN(5)) {
 		tx.Ops = append(tx.Ops, g.op(t, w, tx))
 	}
-	least := g.m.params.FeeTx + g.m.params.FeeByte*ledger.Amount(len(tx.Marshal()))
+	size := len(tx.Marshal())
+	least := g.m.params.FeeTx + g.m.params.FeeByte*ledger.Amount(size) + g.m.params.FeePerWork*g.m.work(tx, size)
 	tx.Fee = least + ledger.Amount(g.IntN(3)*g.IntN(1000))
 	signed := true
 	switch g.IntN(100) {

@@ -7,134 +7,171 @@ import (
 	"sync"
 
 	"walrus/ledger"
-	"walrus/shards"
+	"walrus/ledger/mempool"
 )
 
-// MaxPending bounds the transactions of one account that wait for a block.
-const MaxPending = 256
-
-// Gate decides which transactions may wait for a block: those that would be valid in the next block, after all that
-// wait already. It keeps no transactions, only about 100 bytes for each account that sent some. It is safe for
-// concurrent use.
+// Gate decides which transactions may wait for a block, and keeps them: it judges them by the state after the last
+// block and the rules, and package mempool decides what is worth the room. It is safe for concurrent use.
 type Gate struct {
-	limit int // constant
+	mu     sync.Mutex
+	state  State         // guarded by mu, as all that follow
+	params ledger.Params // of state
+	epoch  uint32        // of state
+	height uint64        // of the next block; 0 before the first Update
+	pool   *mempool.Pool
 
-	mu      sync.Mutex
-	state   State                    // guarded by mu, as all that follow
-	params  ledger.Params            // of state
-	height  uint64                   // of the next block; 0 before the first Update
-	waiting map[ledger.Address]*lane // accounts with transactions that wait
-	proofs  map[shards.BlobID]bool   // blobs about which a free transaction waits
-	total   int                      // transactions that wait
+	limits mempool.Limits // constant
 }
 
-// lane predicts a sender's account after its waiting transactions have paid their fees and outlays.
-type lane struct {
-	account ledger.Account
-	count   int
-}
+// Taken is a transaction that waits.
+type Taken = mempool.Tx
 
-// NewGate makes a Gate that lets at most limit transactions wait, and none before the first Update.
-func NewGate(limit int) *Gate {
-	return &Gate{limit: limit, waiting: make(map[ledger.Address]*lane), proofs: make(map[shards.BlobID]bool)}
-}
+// Left is a transaction that no longer waits, and why.
+type Left = mempool.Left
 
-// Update starts anew with the state after a block: nothing waits. The caller, who keeps the transactions, then admits
-// them again in their order and drops any that are refused.
-func (g *Gate) Update(s State, height uint64) error {
+// NewGate makes a Gate that lets as much wait as limits allow, and nothing before the first Update.
+func NewGate(limits mempool.Limits) *Gate { return &Gate{pool: mempool.New(limits), limits: limits} }
+
+// Update tells of the state after a block, and of all its changes. It returns what no longer waits. After a state that
+// does not follow on the last one, nothing waits.
+func (g *Gate) Update(s State, height uint64, changes []Change) ([]Left, error) {
 	params, err := ledger.ReadParams(s.Values)
 	if err != nil {
-		return fmt.Errorf("admit transactions after block %d: %w", height, err)
+		return nil, fmt.Errorf("admit transactions after block %d: %w", height, err)
+	}
+	epoch, err := ledger.ReadEpoch(s.Values)
+	if err != nil {
+		return nil, fmt.Errorf("admit transactions after block %d: %w", height, err)
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.state, g.params, g.height = s, params, height+1
-	g.waiting, g.proofs, g.total = make(map[ledger.Address]*lane), make(map[shards.BlobID]bool), 0
+	if height != g.height {
+		g.pool = mempool.New(g.limits)
+	}
+	newEpoch := epoch.Epoch != g.epoch
+	g.state, g.params, g.epoch, g.height = s, params, epoch.Epoch, height+1
+	var accounts []mempool.Account
+	marks := false
+	for i := range changes {
+		switch key := changes[i].Key; key[0] {
+		case letterAccount:
+			var a ledger.Address
+			if copy(a[:], key[1:]); !g.pool.Knows(a) {
+				continue
+			}
+			account, err := ledger.ReadAccount(s.Values, a)
+			if err != nil {
+				return nil, fmt.Errorf("admit transactions after block %d: %w", height, err)
+			}
+			accounts = append(accounts, mempool.Account{Address: a, Balance: account.Balance, Nonce: account.Nonce})
+		case letterBlobInfo:
+			marks = true
+		}
+	}
+	left := g.pool.Block(height+1, accounts)
+	if marks || newEpoch {
+		void, err := g.checkFree()
+		if err != nil {
+			return nil, fmt.Errorf("admit transactions after block %d: %w", height, err)
+		}
+		left = append(left, void...)
+	}
+	return left, nil
+}
+
+var (
+	letterAccount  = ledger.KeyAccount(ledger.Address{})[0]
+	letterBlobInfo = ledger.KeyBlobInfo([32]byte{})[0]
+)
+
+// Admit lets a transaction wait, or refuses it with a *ledger.OpError; any other error means that the state cannot be
+// read. verified reports transactions whose signatures are known to be good; nil means none. relayed says that another
+// node has let it wait. taken is nil if it waits already. left no longer waits.
+func (g *Gate) Admit(raw []byte, verified func(ledger.TxID) bool, relayed bool) (taken *Taken, left []Left, err error) {
+	id := ledger.HashTx(raw)
+	if g.Has(id) {
+		return nil, nil, nil
+	}
+	tx, err := ledger.UnmarshalTx(raw)
+	if err != nil {
+		return nil, nil, refuse(ledger.CodeFormat, "%v", err)
+	}
+	if err := g.fits(tx, len(raw)); err != nil {
+		return nil, nil, err
+	}
+	signed := func() bool { return verified != nil && verified(id) || tx.Verify() == nil }
+	t := &mempool.Tx{ID: id, Sender: tx.Sender.Address(), Nonce: tx.Nonce, Expiry: tx.Expiry, Fee: tx.Fee, Raw: raw}
+	t.Blob, t.Free = tx.Free()
+	if _, err := g.admit(t, tx, relayed, false); err != nil { // cheap checks come before the signature
+		return nil, nil, err
+	}
+	if t.Free {
+		if err := g.judgeFree(tx, t.Blob, signed); err != nil { // without the lock: it takes long
+			return nil, nil, err
+		}
+	} else if !signed() {
+		return nil, nil, errSignature()
+	}
+	if left, err = g.admit(t, tx, relayed, true); err != nil {
+		return nil, nil, err
+	}
+	return t, left, nil
+}
+
+// fits refuses a transaction that no block has room for.
+func (g *Gate) fits(tx *ledger.Tx, size int) error {
+	g.mu.Lock()
+	work := g.params.Work(size, tx.Ops)
+	g.mu.Unlock()
+	if work > ledger.MaxBlockWork {
+		return refuse(ledger.CodeLimit, "it has %d units of work, and a block has at most %d: make several of it", work,
+			ledger.MaxBlockWork)
+	}
 	return nil
 }
 
-// Admit lets a transaction wait, or refuses it with a *ledger.OpError; any other error means that the state cannot be
-// read. verified reports transactions whose signatures are known to be good; nil means none.
-func (g *Gate) Admit(raw []byte, verified func(ledger.TxID) bool) (*ledger.Tx, ledger.TxID, error) {
-	id := ledger.HashTx(raw)
-	tx, err := ledger.UnmarshalTx(raw)
-	if err != nil {
-		return nil, id, refuse(ledger.CodeFormat, "%v", err)
-	}
-	signed := func() bool { return verified != nil && verified(id) || tx.Verify() == nil }
-	if blob, free := tx.Free(); free {
-		if err := g.admitFree(tx, blob, signed); err != nil {
-			return nil, id, err
-		}
-		return tx, id, nil
-	}
-	if refused := g.admit(tx, len(raw), false); refused != nil { // cheap checks come before the signature
-		return nil, id, refused
-	}
-	if !signed() {
-		return nil, id, errSignature()
-	}
-	if refused := g.admit(tx, len(raw), true); refused != nil {
-		return nil, id, refused
-	}
-	return tx, id, nil
-}
-
-// admit checks all but the signature, and with count lets the transaction wait.
-func (g *Gate) admit(tx *ledger.Tx, size int, count bool) error {
+// admit checks all but the signature and a proof, and with keep lets the transaction wait.
+func (g *Gate) admit(t *mempool.Tx, tx *ledger.Tx, relayed, keep bool) ([]Left, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.height == 0 {
-		return errNotStarted
+		return nil, errNotStarted
 	}
 	if refused := checkEnvelope(tx, g.state.Network, g.height); refused != nil {
-		return refused
+		return nil, refused
 	}
-	sender := tx.Sender.Address()
-	l := g.waiting[sender]
-	if l == nil {
-		a, err := ledger.ReadAccount(g.state.Values, sender)
+	size := len(t.Raw)
+	t.Least, t.Spends = g.params.MinFee(size, tx.Ops), spends(tx, t.Sender, &g.params)
+	t.Work, t.Weight = g.params.Work(size, tx.Ops), g.params.Weight(size, tx.Ops)
+	var sender mempool.Account
+	if !t.Free && !g.pool.Knows(t.Sender) {
+		a, err := ledger.ReadAccount(g.state.Values, t.Sender)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		l = &lane{account: a}
+		sender = mempool.Account{Address: t.Sender, Balance: a.Balance, Nonce: a.Nonce}
 	}
-	if refused := checkPayer(tx, size, l.account, &g.params); refused != nil {
-		return refused
+	if !keep {
+		return nil, g.pool.Check(t, sender, relayed)
 	}
-	if l.count >= MaxPending {
-		return refuse(ledger.CodeLimit, "%d transactions of this account are pending, the most allowed: wait until a block has some of them", l.count)
+	if g.pool.Has(t.ID) { // came twice at the same time
+		return nil, nil
 	}
-	if err := g.roomForOne(); err != nil {
-		return err
-	}
-	if count {
-		l.account.Balance -= tx.Fee
-		l.account.Balance -= min(l.account.Balance, outlay(tx, sender))
-		l.account.Nonce++
-		l.count++
-		g.total++
-		g.waiting[sender] = l
-	}
-	return nil
+	return g.pool.Arrive(t, sender, relayed)
 }
 
 var errNotStarted = errors.New("admit transaction: the ledger has not started yet")
 
-// roomForOne reports whether one more transaction may wait. The caller holds mu.
-func (g *Gate) roomForOne() error {
-	if g.total >= g.limit {
-		return refuse(ledger.CodeLimit, "%d transactions are pending, the most this node keeps: try again later", g.total)
-	}
-	return nil
-}
-
-// outlay adds up the WAL that a transaction gives away. If the gate ignored it, one person could fill the gate for
-// nothing: move the balance on to the next account, and leave transactions behind that can never pay.
-func outlay(tx *ledger.Tx, sender ledger.Address) (sum ledger.Amount) {
+// spends adds up the WAL that a transaction takes from its sender besides the fee, as far as the operations tell. If
+// the gate ignored it, one person could fill it for nothing: move the balance on to the next account, and leave
+// transactions behind that can never pay.
+func spends(tx *ledger.Tx, sender ledger.Address, p *ledger.Params) (sum ledger.Amount) {
 	for _, op := range tx.Ops {
-		amount := ledger.OpOutlay(op, sender)
-		if amount > math.MaxUint64-sum {
+		if to, ok := op.(ledger.Transfer); ok && to.To == sender {
+			continue
+		}
+		amount, err := ledger.OpCost(p, op)
+		if amount = max(amount, ledger.OpOutlay(op, sender)); err != nil || amount > math.MaxUint64-sum {
 			return math.MaxUint64
 		}
 		sum += amount
@@ -142,9 +179,25 @@ func outlay(tx *ledger.Tx, sender ledger.Address) (sum ledger.Amount) {
 	return sum
 }
 
+// Has reports whether a transaction waits.
+func (g *Gate) Has(id ledger.TxID) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.pool.Has(id)
+}
+
+// Best calls visit with waiting transactions, first what a block wants most, until it returns false. In the order of
+// the calls those of one account are in the order of their nonces. visit must not use the gate.
+func (g *Gate) Best(visit func(*Taken) bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.pool.Best(visit)
+}
+
 // Pending counts the transactions that wait, and their accounts.
 func (g *Gate) Pending() (txs, accounts int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.total, len(g.waiting)
+	txs, _, _ = g.pool.Size()
+	return txs, g.pool.Accounts()
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"walrus/ledger"
+	"walrus/ledger/mempool"
 )
 
 // funded is a network whose accounts have amount each.
@@ -19,13 +20,28 @@ func funded(t testing.TB, amount ledger.Amount, wallets ...wallet) *network {
 	})
 }
 
+// openGate makes a gate for a network; above half of limit transactions the least fee rises.
 func openGate(t testing.TB, n *network, limit int) *Gate {
 	t.Helper()
-	g := NewGate(limit)
-	if err := g.Update(n.State, n.height); err != nil {
+	g := NewGate(mempool.Limits{Txs: limit, Bytes: 1 << 30})
+	updated(t, g, n, nil)
+	return g
+}
+
+// updated tells a gate of a block.
+func updated(t testing.TB, g *Gate, n *network, changes []Change) []Left {
+	t.Helper()
+	left, err := g.Update(n.State, n.height, changes)
+	if err != nil {
 		t.Fatal(err)
 	}
-	return g
+	return left
+}
+
+// admitAny gives a transaction to a gate.
+func (g *Gate) admitAny(raw []byte) error {
+	_, _, err := g.Admit(raw, nil, false)
+	return err
 }
 
 // wantCode checks why a transaction is refused; CodeOK: it is not.
@@ -74,27 +90,25 @@ func TestGateRefuses(t *testing.T) {
 		{"beyond the balance", changed(func(tx *ledger.Tx) { tx.Fee = ledger.WAL + 1 }), ledger.CodeFee},
 		{"without an account", n.sign(bob, 0, transferTo(alice)).Marshal(), ledger.CodeFee},
 		{"good", good(0).Marshal(), ledger.CodeOK},
-		{"again", good(0).Marshal(), ledger.CodeNonce},
+		{"short-lived", changed(func(tx *ledger.Tx) { tx.Expiry = n.height + mempool.LeastLife - 1 }), ledger.CodeExpired},
 	} {
 		g := openGate(t, n, 10)
-		if tt.name == "again" {
-			if _, _, err := g.Admit(tt.raw, nil); err != nil {
-				t.Fatal(err)
-			}
-		}
-		tx, id, err := g.Admit(tt.raw, nil)
+		tx, _, err := g.Admit(tt.raw, nil, false)
 		wantCode(t, tt.name, err, tt.want)
-		if (err == nil) != (tx != nil) || id != ledger.HashTx(tt.raw) {
-			t.Errorf("%s: transaction %v, ID %s", tt.name, tx, id)
+		if (err == nil) != (tx != nil) || tx != nil && tx.ID != ledger.HashTx(tt.raw) {
+			t.Errorf("%s: transaction %v", tt.name, tx)
 		}
 		if tt.want == ledger.CodeOK {
+			if again, _, err := g.Admit(tt.raw, nil, false); again != nil || err != nil || !g.Has(tx.ID) {
+				t.Errorf("again: %v, %v", again, err)
+			}
 			continue
 		}
-		if txs, accounts := g.Pending(); tt.name != "again" && (txs != 0 || accounts != 0) {
+		if txs, accounts := g.Pending(); txs != 0 || accounts != 0 {
 			t.Errorf("%s: refused, and yet %d transactions of %d accounts wait", tt.name, txs, accounts)
 		}
 	}
-	if _, _, err := NewGate(10).Admit(good(0).Marshal(), nil); err == nil {
+	if NewGate(mempool.Limits{Txs: 10, Bytes: 1000}).admitAny(good(0).Marshal()) == nil {
 		t.Error("a gate without a state let a transaction in")
 	}
 }
@@ -105,7 +119,7 @@ func TestGateTrustsVerified(t *testing.T) {
 	tx := n.sign(alice, 0, transferTo(alice))
 	tx.Signature[0] ^= 1
 	asked := 0
-	_, _, err := openGate(t, n, 10).Admit(tx.Marshal(), func(id ledger.TxID) bool { asked++; return id == tx.ID() })
+	_, _, err := openGate(t, n, 10).Admit(tx.Marshal(), func(id ledger.TxID) bool { asked++; return id == tx.ID() }, false)
 	if err != nil || asked != 1 {
 		t.Errorf("verified before: %v after %d questions", err, asked)
 	}
@@ -123,24 +137,44 @@ func TestGatePending(t *testing.T) {
 		if nonce == 3 {
 			want = ledger.CodeFee
 		}
-		_, _, err := g.Admit(poor.sign(alice, nonce, transferTo(bob)).Marshal(), nil)
+		err := g.admitAny(poor.sign(alice, nonce, transferTo(bob)).Marshal())
 		wantCode(t, fmt.Sprint("nonce ", nonce, " with WAL for 3"), err, want)
 	}
 
-	g = openGate(t, n, MaxPending+2)
-	for nonce := range uint64(MaxPending) {
-		if _, _, err := g.Admit(n.sign(alice, nonce, transferTo(bob)).Marshal(), nil); err != nil {
+	g = openGate(t, n, 1000)
+	for nonce := range uint64(mempool.MaxWaiting) {
+		if err := g.admitAny(n.sign(alice, nonce, transferTo(bob)).Marshal()); err != nil {
 			t.Fatal(err)
 		}
 	}
-	_, _, err := g.Admit(n.sign(alice, MaxPending, transferTo(bob)).Marshal(), nil)
+	err := g.admitAny(n.sign(alice, mempool.MaxWaiting, transferTo(bob)).Marshal())
 	wantCode(t, "more than an account may have waiting", err, ledger.CodeLimit)
-	for nonce, want := range []ledger.Code{ledger.CodeOK, ledger.CodeOK, ledger.CodeLimit} {
-		_, _, err := g.Admit(n.sign(bob, uint64(nonce), transferTo(bob)).Marshal(), nil)
-		wantCode(t, "another account until the gate is full", err, want)
-	}
-	if txs, accounts := g.Pending(); txs != MaxPending+2 || accounts != 2 {
+	if txs, accounts := g.Pending(); txs != mempool.MaxWaiting || accounts != 1 {
 		t.Errorf("%d transactions of %d accounts wait", txs, accounts)
+	}
+}
+
+// TestGateMarket fills a gate with the least fee: who pays more comes in, for the cheapest.
+func TestGateMarket(t *testing.T) {
+	users := []wallet{newWallet("alice"), newWallet("bob"), newWallet("carol"), newWallet("dave")}
+	n := funded(t, ledger.WAL, users...)
+	g := openGate(t, n, 2)
+	cheap := n.sign(users[1], 0, transferTo(users[0]))
+	if err := g.admitAny(n.tipped(users[0], 0, 100_000)); err != nil {
+		t.Fatal(err)
+	}
+	err := g.admitAny(cheap.Marshal())
+	wantCode(t, "the least fee in a gate above half full", err, ledger.CodeOK)
+	rich := n.sign(users[2], 0, transferTo(users[0]))
+	var refused *ledger.OpError
+	if err := g.admitAny(rich.Marshal()); !errors.As(err, &refused) || !refused.PricedOut() {
+		t.Fatalf("the same fee in a full gate: %v", err)
+	}
+	rich.Fee = refused.Least
+	rich.Sign(users[2].key)
+	_, left, err := g.Admit(rich.Marshal(), nil, false)
+	if err != nil || len(left) != 1 || left[0].Tx.ID != cheap.ID() || left[0].Err().Least <= cheap.Fee {
+		t.Errorf("with the fee it asked for: %v, %v", left, err)
 	}
 }
 
@@ -166,15 +200,15 @@ func TestGateOutlay(t *testing.T) {
 		"to itself":           {[]ledger.Op{transfer(alice, ledger.WAL-5000)}, ledger.CodeOK},
 	} {
 		g := openGate(t, n, 10)
-		if _, _, err := g.Admit(n.sign(alice, 0, tt.ops...).Marshal(), nil); err != nil {
+		if err := g.admitAny(n.sign(alice, 0, tt.ops...).Marshal()); err != nil {
 			t.Fatal(name, err)
 		}
-		_, _, err := g.Admit(n.sign(alice, 1, transferTo(bob)).Marshal(), nil)
+		err := g.admitAny(n.sign(alice, 1, transferTo(bob)).Marshal())
 		wantCode(t, name, err, tt.want)
 	}
 }
 
-// TestGateUpdate commits one of three waiting transactions and lets the others in again.
+// TestGateUpdate lets wait what an account can pay for, and commits the first: the second stays.
 func TestGateUpdate(t *testing.T) {
 	alice, bob := newWallet("alice"), newWallet("bob")
 	n := newNetwork(t, func(g *ledger.Genesis) {
@@ -182,26 +216,29 @@ func TestGateUpdate(t *testing.T) {
 		g.Accounts = []ledger.GenesisAccount{{Address: alice.address, Amount: ledger.WAL}}
 	})
 	g := openGate(t, n, 100)
-	var waiting [][]byte
 	buy := ledger.BuyStorage{Start: 1, End: 2} // for all but what one more transaction takes
 	units := ledger.WAL - n.sign(alice, 0, buy).Fee - n.sign(alice, 1, transferTo(bob)).Fee - 1
 	buy.Bytes = uint64(units) * ledger.UnitSize
+	var waiting []*ledger.Tx
 	for nonce, op := range []ledger.Op{buy, transferTo(bob), transferTo(bob)} {
-		raw := n.sign(alice, uint64(nonce), op).Marshal()
-		if _, _, err := g.Admit(raw, nil); err != nil {
-			t.Fatal(err)
+		tx := n.sign(alice, uint64(nonce), op)
+		want := ledger.CodeOK
+		if nonce == 2 {
+			want = ledger.CodeFee
 		}
-		waiting = append(waiting, raw)
+		wantCode(t, fmt.Sprint("transaction ", nonce), g.admitAny(tx.Marshal()), want)
+		waiting = append(waiting, tx)
 	}
-	if out := n.commit(t, Options{}, waiting[0]); out.Results[0].Code != ledger.CodeOK {
+	out := n.commit(t, Options{}, waiting[0].Marshal())
+	if out.Results[0].Code != ledger.CodeOK {
 		t.Fatal(out.Results[0].Log)
 	}
-	if err := g.Update(n.State, n.height); err != nil {
-		t.Fatal(err)
+	if left := updated(t, g, n, out.Changes); len(left) != 1 || left[0].Why != mempool.Used {
+		t.Errorf("after the block left: %v", left)
 	}
-	for i, want := range []ledger.Code{ledger.CodeNonce, ledger.CodeOK, ledger.CodeFee} {
-		_, _, err := g.Admit(waiting[i], nil)
-		wantCode(t, fmt.Sprint("transaction ", i, " after the block"), err, want)
+	wantCode(t, "used", g.admitAny(waiting[0].Marshal()), ledger.CodeNonce)
+	if !g.Has(waiting[1].ID()) {
+		t.Error("the second left with the first")
 	}
 }
 
@@ -216,7 +253,7 @@ func TestGateConcurrently(t *testing.T) {
 	for _, w := range wallets {
 		all.Go(func() {
 			for nonce := range uint64(20) {
-				if _, _, err := g.Admit(n.sign(w, nonce, transferTo(w)).Marshal(), nil); err != nil {
+				if err := g.admitAny(n.sign(w, nonce, transferTo(w)).Marshal()); err != nil {
 					t.Error(err)
 				}
 			}
@@ -248,11 +285,11 @@ func TestBrokenState(t *testing.T) {
 	extend := n.sign(alice, 0, ledger.ExtendBlob{Object: ledger.ObjectID{1}, Epochs: 1}).Marshal()
 	s := n.State
 	s.Values = broken{n.values}
-	g := NewGate(10)
-	if err := g.Update(s, 0); err != nil {
+	g := NewGate(mempool.Limits{Txs: 10, Bytes: 10_000})
+	if _, err := g.Update(s, 0, nil); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := g.Admit(transfer, nil); !errors.Is(err, errDisk) {
+	if err := g.admitAny(transfer); !errors.Is(err, errDisk) {
 		t.Errorf("gate: %v", err)
 	}
 	for _, raw := range [][]byte{transfer, extend} {
@@ -265,7 +302,7 @@ func TestBrokenState(t *testing.T) {
 		}
 	}
 	s.Values = memory{}
-	if err := g.Update(s, 0); !errors.Is(err, ledger.ErrNotFound) {
+	if _, err := g.Update(s, 0, nil); !errors.Is(err, ledger.ErrNotFound) {
 		t.Errorf("gate on nothing: %v", err)
 	}
 	n.values[string(ledger.KeyAccount(alice.address))] = []byte("nonsense")

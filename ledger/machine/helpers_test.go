@@ -145,7 +145,7 @@ func walletOf(key ed25519.PrivateKey) wallet {
 func (n *network) sign(w wallet, nonce uint64, ops ...ledger.Op) *ledger.Tx {
 	tx := &ledger.Tx{Network: n.Network, Nonce: nonce, Expiry: n.height + 100, Ops: ops}
 	params := n.genesis.Params()
-	tx.Fee = params.MinFee(len(tx.Marshal()))
+	tx.Fee = params.MinFee(len(tx.Marshal()), ops)
 	tx.Sign(w.key)
 	return tx
 }

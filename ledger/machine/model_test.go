@@ -115,7 +115,7 @@ func (m *model) apply(tx *ledger.Tx, size int, signed bool) (code ledger.Code, o
 		return m.applyFree(tx, signed), -1, 0, 0
 	}
 	a := m.accounts[who]
-	least := m.params.FeeTx + m.params.FeeByte*ledger.Amount(size)
+	least := m.params.FeeTx + m.params.FeeByte*ledger.Amount(size) + m.params.FeePerWork*m.work(tx, size)
 	switch {
 	case tx.Network != m.network:
 		return ledger.CodeNetwork, -1, 0, 0

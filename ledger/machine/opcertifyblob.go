@@ -82,14 +82,3 @@ func foresee(x *run, op ledger.CertifyBlob) {
 		k.certificates.expect(confirmations, op.Certificate, x)
 	}
 }
-
-// certificatesOf counts the certificates in a transaction; see Order.
-func certificatesOf(tx *ledger.Tx) (n int) {
-	for _, op := range tx.Ops {
-		switch op.(type) {
-		case ledger.CertifyBlob, ledger.RefuteBlob:
-			n++
-		}
-	}
-	return n
-}

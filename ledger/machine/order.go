@@ -34,29 +34,25 @@ func (s State) Propose(b Block, maxBytes int64, o Options) ([][]byte, error) {
 	return picked, nil
 }
 
-// maxCertificates bounds the certificates in a proposal. Each takes 0.8 ms to verify, also a forged one that pays for a
-// few hundred bytes only. A full block of them would take seconds.
-const maxCertificates = 512
+// FairShare: whatever it pays, one sender fills at most 1/FairShare of a block before all others have had their share.
+const FairShare = 4
 
-// fairShare: whatever it pays, one sender fills at most 1/fairShare of a block before all others have had their share.
-const fairShare = 4
-
-// Order arranges transactions for a block of at most maxBytes:
+// Order arranges transactions for a block of at most maxBytes and ledger.MaxBlockWork:
 //
-//   - The more a sender pays for each byte above the least fee, the earlier it comes.
+//   - The more a sender pays above the least fee for its weight, bytes and work, the earlier it comes.
 //   - Senders that pay the same take turns, in the order in which they first appear in txs.
-//   - A sender that already fills a quarter of the block, or of the certificates, yields to senders with less. So no
+//   - A sender that already fills a quarter of the block, by bytes or by work, yields to senders with less. So no
 //     account keeps another one out, neither by sending much nor by paying a little more.
 //   - The transactions of one sender stay in the order of their nonces.
 //   - Malformed and underpaying transactions are skipped.
 func Order(p ledger.Params, txs [][]byte, maxBytes int64) [][]byte {
 	q := newQueue(&p, txs)
-	share, certificates := maxBytes/fairShare, 0 // certificates picked
+	share, work := maxBytes/FairShare, uint64(0) // work picked
 	var picked [][]byte
 	for q.Len() > 0 {
 		s := q.senders[0]
 		next := s.waiting[0]
-		if certificates+next.certificates > maxCertificates {
+		if work+next.work > ledger.MaxBlockWork {
 			heap.Pop(q) // the sender's others come after it
 			continue
 		}
@@ -65,12 +61,12 @@ func Order(p ledger.Params, txs [][]byte, maxBytes int64) [][]byte {
 			break
 		}
 		picked = append(picked, next.raw)
-		certificates += next.certificates
+		work += next.work
 		s.waiting = s.waiting[1:]
 		s.turns++
 		s.bytes += size
-		s.certificates += next.certificates
-		s.served = s.bytes >= share || s.certificates >= maxCertificates/fairShare
+		s.work += next.work
+		s.served = s.bytes >= share || s.work >= ledger.MaxBlockWork/FairShare
 		if len(s.waiting) == 0 {
 			heap.Pop(q)
 		} else {
@@ -85,8 +81,7 @@ type offer struct {
 	raw   []byte
 	nonce uint64
 	tip   ledger.Amount // above the least fee
-
-	certificates int // in the transaction
+	work  uint64        // units
 }
 
 // sender holds the offers of one account.
@@ -94,10 +89,10 @@ type sender struct {
 	first  int   // position of its first transaction
 	turns  int   // taken so far
 	bytes  int64 // of the transactions picked
-	served bool  // it has its share
+	work   uint64
+	served bool // it has its share
 
-	certificates int // in the transactions picked
-	waiting      []offer
+	waiting []offer
 }
 
 // queue is a heap of senders, ordered by their next offers.
@@ -108,10 +103,10 @@ func newQueue(p *ledger.Params, txs [][]byte) *queue {
 	by := make(map[ledger.PublicKey]*sender)
 	for i, raw := range txs {
 		tx, err := ledger.UnmarshalTx(raw)
-		least := p.MinFee(len(raw))
 		if err != nil {
 			continue
 		}
+		least := p.MinFee(len(raw), tx.Ops)
 		if _, free := tx.Free(); free {
 			least = 0
 		}
@@ -124,7 +119,7 @@ func newQueue(p *ledger.Params, txs [][]byte) *queue {
 			by[tx.Sender] = s
 			q.senders = append(q.senders, s)
 		}
-		s.waiting = append(s.waiting, offer{raw, tx.Nonce, tx.Fee - least, certificatesOf(tx)})
+		s.waiting = append(s.waiting, offer{raw, tx.Nonce, tx.Fee - least, p.Work(len(raw), tx.Ops)})
 	}
 	for _, s := range q.senders {
 		slices.SortStableFunc(s.waiting, func(a, b offer) int { return cmp.Compare(a.nonce, b.nonce) })
@@ -144,10 +139,13 @@ func (q *queue) Less(i, j int) bool {
 		cmp.Compare(a.first, b.first)) < 0
 }
 
-// compareTips compares tips per byte.
+// weight is ledger.Params.Weight.
+func (o *offer) weight() uint64 { return uint64(len(o.raw)) + o.work }
+
+// compareTips compares tips by weight.
 func compareTips(a, b *offer) int {
-	aHi, aLo := bits.Mul64(uint64(a.tip), uint64(len(b.raw)))
-	bHi, bLo := bits.Mul64(uint64(b.tip), uint64(len(a.raw)))
+	aHi, aLo := bits.Mul64(uint64(a.tip), b.weight())
+	bHi, bLo := bits.Mul64(uint64(b.tip), a.weight())
 	return cmp.Or(cmp.Compare(aHi, bHi), cmp.Compare(aLo, bLo))
 }
 

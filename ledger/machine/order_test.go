@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"walrus/ledger"
+	"walrus/ledger/mempool"
 )
 
 // tipped signs a transfer that pays tip above the least fee.
@@ -67,12 +68,12 @@ func TestOrderIsFair(t *testing.T) {
 	n := funded(t, ledger.WAL, append(users, flooder)...)
 	var txs [][]byte
 	for nonce := range uint64(10_000) {
-		tx := &ledger.Tx{Network: n.Network, Sender: publicKey(flooder), Nonce: nonce, Expiry: 10, Fee: 3000,
+		tx := &ledger.Tx{Network: n.Network, Sender: publicKey(flooder), Nonce: nonce, Expiry: 10, Fee: 6000,
 			Ops: []ledger.Op{transferTo(flooder)}}
 		txs = append(txs, tx.Marshal())
 	}
 	for _, u := range users {
-		txs = append(txs, n.tipped(u, 0, 3000-n.sign(u, 0, transferTo(u)).Fee))
+		txs = append(txs, n.tipped(u, 0, 6000-n.sign(u, 0, transferTo(u)).Fee))
 	}
 	picked := Order(n.genesis.Params(), txs, 41*int64(len(txs[0])+proposalOverhead))
 	if len(picked) != 41 {
@@ -95,14 +96,14 @@ func TestOrderBoundsTips(t *testing.T) {
 	flooder, user := newWallet("flooder"), newWallet("user")
 	n := funded(t, ledger.WAL, flooder, user)
 	var txs [][]byte
-	for nonce := range uint64(MaxPending) {
+	for nonce := range uint64(mempool.MaxWaiting) {
 		tx := n.sign(flooder, nonce, slices.Repeat([]ledger.Op{transferTo(user)}, ledger.MaxOps)...)
 		tx.Fee *= 10
 		txs = append(txs, tx.Marshal())
 	}
 	txs = append(txs, n.tipped(user, 0, 0), n.tipped(user, 1, 0))
 	picked := Order(n.genesis.Params(), txs, 1<<20)
-	for _, raw := range txs[MaxPending:] {
+	for _, raw := range txs[mempool.MaxWaiting:] {
 		if !slices.ContainsFunc(picked, func(p []byte) bool { return string(p) == string(raw) }) {
 			t.Error("a transaction of the user is not among those picked")
 		}
@@ -112,14 +113,16 @@ func TestOrderBoundsTips(t *testing.T) {
 	}
 }
 
-// TestOrderBoundsCertificates leaves certificates beyond the bound to the next block, and what comes after them.
-func TestOrderBoundsCertificates(t *testing.T) {
+// TestOrderBoundsWork leaves work beyond the bound to the next block, and what comes after it.
+func TestOrderBoundsWork(t *testing.T) {
 	user := newWallet("user")
 	wallets := []wallet{newWallet("a"), newWallet("b"), newWallet("c")}
 	n := funded(t, ledger.WAL, append(wallets, user)...)
+	params := n.genesis.Params()
+	half := int(ledger.MaxBlockWork / 2 / params.Work(2*40, []ledger.Op{ledger.CertifyBlob{}}))
 	var txs [][]byte
 	for _, w := range wallets {
-		txs = append(txs, n.sign(w, 0, slices.Repeat([]ledger.Op{ledger.CertifyBlob{}}, maxCertificates/2)...).Marshal(),
+		txs = append(txs, n.sign(w, 0, slices.Repeat([]ledger.Op{ledger.CertifyBlob{}}, half)...).Marshal(),
 			n.tipped(w, 1, 0))
 	}
 	txs = append(txs, n.tipped(user, 0, 0))
@@ -130,7 +133,7 @@ func TestOrderBoundsCertificates(t *testing.T) {
 	few := n.sign(user, 0, ledger.CertifyBlob{}).Marshal()
 	txs = nil
 	for nonce := range uint64(4) { // one account that pays more than the others
-		tx := n.sign(wallets[0], nonce, slices.Repeat([]ledger.Op{ledger.CertifyBlob{}}, maxCertificates/4)...)
+		tx := n.sign(wallets[0], nonce, slices.Repeat([]ledger.Op{ledger.CertifyBlob{}}, half*10/18)...)
 		tx.Fee *= 2
 		txs = append(txs, tx.Marshal())
 	}

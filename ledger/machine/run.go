@@ -66,7 +66,7 @@ func checkPayer(tx *ledger.Tx, size int, a ledger.Account, p *ledger.Params) *le
 
 // checkTerms checks the nonce against the next one of the sender's account, and the fee against the least.
 func checkTerms(tx *ledger.Tx, size int, next uint64, p *ledger.Params) *ledger.OpError {
-	least := p.MinFee(size)
+	least := p.MinFee(size, tx.Ops)
 	switch {
 	case tx.Nonce < next:
 		return refuse(ledger.CodeNonce, "nonce %d is already used, the account's next is %d: sign it again with that nonce",
@@ -77,7 +77,8 @@ func checkTerms(tx *ledger.Tx, size int, next uint64, p *ledger.Params) *ledger.
 	case tx.Nonce == math.MaxUint64:
 		return refuse(ledger.CodeNonce, "nonce %d is the last of this account: use another account", tx.Nonce)
 	case tx.Fee < least:
-		return refuse(ledger.CodeFee, "the fee is %v, and a transaction of %d bytes needs at least %v: sign it again with that fee", tx.Fee, size, least)
+		return refuse(ledger.CodeFee, "the fee is %v, and a transaction of %d bytes and %d units of work needs at least %v: sign it again with that fee",
+			tx.Fee, size, p.Work(size, tx.Ops), least)
 	}
 	return nil
 }

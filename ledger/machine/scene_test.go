@@ -172,7 +172,7 @@ func (s *scene) transaction(t *testing.T, line string, next map[string]uint64) [
 		s.names[tx.Network.String()], s.names[s.Network.String()] = "other", "test"
 	}
 	params := s.genesisParams()
-	tx.Fee = ledger.Amount(a.offset("fee", uint64(params.MinFee(len(tx.Marshal())))))
+	tx.Fee = ledger.Amount(a.offset("fee", uint64(params.MinFee(len(tx.Marshal()), tx.Ops))))
 	tx.Sign(s.wallet(a.text("by", who)).key)
 	tx.Sender = publicKey(w)
 	raw := tx.Marshal()

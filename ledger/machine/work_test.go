@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 
@@ -55,5 +56,42 @@ func TestLongSleep(t *testing.T) {
 	}
 	if got := n.epoch(t); got != 1+epochs {
 		t.Errorf("epoch %d, want %d", got, 1+epochs)
+	}
+}
+
+// TestFullBlockOfSales fills a block with sales of a thousand epochs that fail in the end. The proposer takes as many
+// as the bound on work allows, and validators refuse more.
+func TestFullBlockOfSales(t *testing.T) {
+	var wallets []wallet
+	for i := range 120 {
+		wallets = append(wallets, newWallet(fmt.Sprint("account ", i)))
+	}
+	n := newNetwork(t, func(g *ledger.Genesis) {
+		g.MaxEpochsAhead = ledger.MaxEpochsAhead
+		for _, w := range wallets {
+			g.Accounts = append(g.Accounts, ledger.GenesisAccount{Address: w.address, Amount: 1_000_000 * ledger.WAL})
+		}
+	})
+	ops := slices.Repeat([]ledger.Op{ledger.BuyStorage{Bytes: 1, Start: 1, End: 1 + ledger.MaxEpochsAhead}}, ledger.MaxOps)
+	ops[len(ops)-1] = ledger.Transfer{} // to nobody
+	var txs [][]byte
+	for _, w := range wallets {
+		txs = append(txs, n.sign(w, 0, ops...).Marshal())
+	}
+	b := Block{Height: 1, Time: n.time, Txs: txs}
+	picked, err := n.Propose(b, 512<<10, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if sold := len(picked) * len(ops) * ledger.MaxEpochsAhead; sold == 0 || sold > 12_000_000 {
+		t.Errorf("a proposed block of %d transactions sells %d pots: at 60 ns each, at most 12 million in 720 ms",
+			len(picked), sold)
+	}
+	if _, err := n.Check(b, Options{}); err == nil {
+		t.Errorf("a block that sells %d pots is accepted", len(txs)*len(ops)*ledger.MaxEpochsAhead)
+	}
+	b.Txs = picked
+	if _, err := n.Check(b, Options{}); err != nil {
+		t.Errorf("the proposed block is refused: %v", err)
 	}
 }

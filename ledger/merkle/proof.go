@@ -91,14 +91,7 @@ func Verify(root Hash, key, value []byte, p Proof) error {
 		}
 		h = hashLeaf(&p.path, &p.value)
 	}
-	for depth := len(p.siblings) - 1; depth >= 0; depth-- {
-		if bit(&path, depth) == 0 {
-			h = hashInner(&h, &p.siblings[depth])
-		} else {
-			h = hashInner(&p.siblings[depth], &h)
-		}
-	}
-	if h != root {
+	if h = p.climb(&path, h, 0); h != root {
 		return fmt.Errorf("%w: it leads to root %s, not %s", ErrProof, h, root)
 	}
 	return nil

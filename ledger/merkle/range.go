@@ -17,7 +17,7 @@ type RangeProof struct {
 	low, high edge
 }
 
-// edge is what a tree has along a path at an end of an interval, outside the interval.
+// edge holds the hashes of a tree along a path at an end of an interval, outside the interval.
 type edge struct {
 	depth    int    // number of inner nodes on the path
 	siblings []Hash // of the nodes below them on the side away from the interval, from the root down

@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// Leaf is what the tree has of a pair.
+// Leaf stands for a pair in the tree.
 type Leaf struct {
 	Path  Hash // SHA-256 of the key
 	Value Hash // SHA-256 of the value
@@ -20,7 +20,7 @@ type Source interface {
 	Leaves(at Place, limit int) ([]Leaf, error)
 }
 
-// stored is where a tree has the parts that it has no nodes of.
+// stored has the parts of a tree that are not in memory.
 type stored struct {
 	source Source
 	cache  *Cache

@@ -13,18 +13,23 @@ import (
 
 // flight is a transaction that was sent and has no receipt yet.
 type flight struct {
-	tx      *ledger.Tx
+	tx      *ledger.Tx           // changed by raise alone, which the goroutine of fly calls
+	batch   *batch               // nil for a Bump
+	earlier map[ledger.TxID]bool // IDs that it had with lower fees
 	parts   []part
 	need    ledger.Amount // most that it may cost
-	feeByte ledger.Amount
+	most    ledger.Amount // bound on its fee
 }
+
+// is reports whether a transaction is this one, with whatever fee.
+func (f *flight) is(id ledger.TxID) bool { return f.tx.ID() == id || f.earlier[id] }
 
 // part is one order's share of a transaction.
 type part struct {
 	order *order
 	first int // index of its first operation
 	ops   int
-	bytes int // size of these operations
+	own   ledger.Amount // what these operations add to the least fee, by their bytes and work
 }
 
 // compose makes a signed transaction of a batch's orders. Orders that do not fit go back to the queue; malformed and
@@ -92,7 +97,7 @@ func (p *Payer) draft(b *batch, head *Head, nonce uint64, newest bool) (f *fligh
 	}
 	tx := &ledger.Tx{Network: head.Network, Nonce: nonce, Expiry: head.Height + lifetime + p.salt}
 	size, need := len(tx.Marshal()), ledger.Amount(0)
-	f = &flight{tx: tx, feeByte: head.Params.FeeByte}
+	f = &flight{tx: tx, batch: b, earlier: map[ledger.TxID]bool{}}
 	var later []*order
 	for _, o := range b.orders {
 		if o.batch != b {
@@ -111,8 +116,9 @@ func (p *Payer) draft(b *batch, head *Head, nonce uint64, newest bool) (f *fligh
 			continue
 		}
 		sum := add(need, cost)
-		switch total := add(sum, head.Params.MinFee(size+bytes)); {
-		case first+len(ops) > ledger.MaxOps || size+bytes > ledger.MaxTxSize:
+		switch total := add(sum, head.Params.MinFee(size+bytes, append(tx.Ops, ops...))); {
+		case first+len(ops) > ledger.MaxOps || size+bytes > ledger.MaxTxSize ||
+			first > 0 && head.Params.Work(size+bytes, append(tx.Ops, ops...)) > ledger.MaxBlockWork/4:
 			later = append(later, o)
 			continue
 		case total > balance && !newest:
@@ -126,16 +132,16 @@ func (p *Payer) draft(b *batch, head *Head, nonce uint64, newest bool) (f *fligh
 			b.waiting--
 			continue
 		}
-		f.parts = append(f.parts, part{o, first, len(ops), bytes})
+		f.parts = append(f.parts, part{o, first, len(ops), head.Params.OpsFee(bytes, ops)})
 		tx.Ops, size, need = append(tx.Ops, ops...), size+bytes, sum
 	}
 	p.putOffLocked(b, later)
 	if len(f.parts) == 0 {
 		return nil, false
 	}
-	tx.Fee = head.Params.MinFee(size)
+	tx.Fee = head.Params.MinFee(size, tx.Ops)
 	tx.Sign(p.wallet.key)
-	f.need = add(need, tx.Fee)
+	f.need, f.most = add(need, tx.Fee), times(tx.Fee, max(p.wallet.maxFee, 1))
 	p.flights = append(p.flights, f)
 	b.tx = tx
 	return f, false
@@ -242,14 +248,14 @@ func eventStarts(events []ledger.Event) (starts []int) {
 	return starts
 }
 
-// fee returns the i-th order's share of a fee: for its own bytes, plus an equal share of the rest. The first pays the
-// remainder.
+// fee returns the i-th order's share of a fee: for its own bytes and work, plus an equal share of the rest. The first
+// pays the remainder.
 func (f *flight) fee(fee ledger.Amount, i int) ledger.Amount {
 	rest, n := fee, ledger.Amount(len(f.parts))
 	for _, other := range f.parts {
-		rest -= min(rest, f.feeByte*ledger.Amount(other.bytes))
+		rest -= min(rest, other.own)
 	}
-	own := f.feeByte*ledger.Amount(f.parts[i].bytes) + rest/n
+	own := f.parts[i].own + rest/n
 	if i == 0 {
 		own += rest % n
 	}

@@ -133,7 +133,7 @@ func (c *fakeChain) admit(tx *ledger.Tx) (block chan struct{}, err error) {
 		return nil, refusedFor(ledger.CodeNonce)
 	case tx.Expiry <= c.head.Height:
 		return nil, refusedFor(ledger.CodeExpired)
-	case tx.Fee < c.head.Params.MinFee(len(tx.Marshal())):
+	case tx.Fee < c.head.Params.MinFee(len(tx.Marshal()), tx.Ops):
 		return nil, refusedFor(ledger.CodeFee)
 	}
 	c.waiting = append(c.waiting, tx)

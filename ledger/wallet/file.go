@@ -61,7 +61,7 @@ func Load(path string) (*Wallet, error) {
 	}
 	w := FromKey(key)
 	if real, err := filepath.EvalSymlinks(path); err == nil { // a wallet reached by two names has one lock
-		w.lockPath = real + lockSuffix
+		w.lockPath, w.unpaid = real+lockSuffix, &unpaid{path: real + unpaidSuffix}
 	}
 	return w, nil
 }

@@ -51,6 +51,8 @@ func (p *Payer) fly(ctx context.Context, f *flight) (*ledger.Receipt, fate, erro
 		if no == nil && err != nil {
 			if err = failed(ctx, f.tx, err); !errors.Is(err, ErrUnknown) { // no node has it
 				p.shared.giveBack(ctx, f.tx)
+			} else {
+				p.wallet.unpaid.note(f.tx)
 			}
 			return nil, undecided, err
 		}
@@ -58,9 +60,18 @@ func (p *Payer) fly(ctx context.Context, f *flight) (*ledger.Receipt, fate, erro
 			return &receipt, landed, nil
 		}
 		err = fmt.Errorf("transaction %s: %w", f.tx.ID(), no)
+		if no.PricedOut() {
+			if p.raise(f, no.Least) {
+				delay = firstPause
+				continue
+			}
+			p.wallet.unpaid.note(f.tx)
+			p.shared.giveBack(ctx, f.tx) // the next transaction may have the nonce: one of the two takes effect
+			return nil, undecided, pricedOut(f, no)
+		}
 		switch no.Code {
 		case ledger.CodeNonce, ledger.CodeExpired: // a block may have it, or still get it
-			found, fate, head, lookErr := p.look(ctx, f.tx)
+			found, fate, head, lookErr := p.look(ctx, f)
 			if lookErr != nil {
 				return nil, undecided, unknown(f.tx, lookErr)
 			}
@@ -94,7 +105,8 @@ func failed(ctx context.Context, tx *ledger.Tx, err error) error {
 }
 
 // look determines the fate of a transaction refused for its nonce or expiry: landed, overtaken, or still undecided.
-func (p *Payer) look(ctx context.Context, tx *ledger.Tx) (*ledger.Receipt, fate, Head, error) {
+func (p *Payer) look(ctx context.Context, f *flight) (*ledger.Receipt, fate, Head, error) {
+	tx := f.tx
 	head, err := p.refresh(ctx)
 	if err != nil {
 		return nil, undecided, head, err
@@ -108,7 +120,7 @@ func (p *Payer) look(ctx context.Context, tx *ledger.Tx) (*ledger.Receipt, fate,
 		if err != nil {
 			return nil, undecided, head, err
 		}
-		if receipt.ID != tx.ID() {
+		if !f.is(receipt.ID) {
 			return nil, overtaken, head, nil
 		}
 		return &receipt, landed, head, nil
@@ -155,9 +167,16 @@ func (p *Payer) fill(ctx context.Context, head *Head) {
 	nothing := []ledger.Op{ledger.Transfer{To: p.wallet.address}}
 	tx := &ledger.Tx{Network: head.Network, Nonce: head.Account.Nonce, Expiry: head.Height + lifetime + p.salt,
 		Ops: nothing}
-	tx.Fee = head.Params.MinFee(len(tx.Marshal()))
+	least := head.Params.MinFee(len(tx.Marshal()), tx.Ops)
+	f := &flight{tx: tx, earlier: map[ledger.TxID]bool{}, most: times(least, p.wallet.maxFee)}
+	tx.Fee = least
 	tx.Sign(p.wallet.key)
-	_, _ = p.chain.Submit(ctx, tx)
+	for {
+		receipt, err := p.chain.Submit(ctx, f.tx)
+		if no := refusal(&receipt, err); no == nil || !no.PricedOut() || !p.raise(f, no.Least) {
+			return
+		}
+	}
 }
 
 // refusal returns the refusal in err or receipt of a transaction that had no effect; nil if there is none.

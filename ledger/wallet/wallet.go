@@ -20,13 +20,15 @@ var (
 	ErrUnknown = ledger.ErrUnknown
 )
 
-// Wallet is the key of one account. It is immutable and safe for concurrent use.
+// Wallet is the key of one account. It is safe for concurrent use.
 type Wallet struct {
 	key     ed25519.PrivateKey
 	address ledger.Address
 	// lockPath names the lock file, beside the wallet file: see shared. Empty if the wallet was not loaded from a
 	// file.
 	lockPath string
+	unpaid   *unpaid // beside the wallet file, too; nil without one
+	maxFee   uint64  // most that a transaction pays, in multiples of the least fee
 }
 
 // New makes a wallet with a new random key.
@@ -42,7 +44,7 @@ func New() (*Wallet, error) {
 func FromKey(key ed25519.PrivateKey) *Wallet {
 	var public ledger.PublicKey
 	copy(public[:], key[ed25519.SeedSize:])
-	return &Wallet{key: key, address: public.Address()}
+	return &Wallet{key: key, address: public.Address(), maxFee: DefaultMaxFee}
 }
 
 // Address of the account.

@@ -41,25 +41,20 @@ func (a *App) InitChain(_ context.Context, r *abci.RequestInitChain) (*abci.Resp
 	return &abci.ResponseInitChain{AppHash: root[:]}, nil
 }
 
-// CheckTx admits a transaction to the mempool, or checks whether it may stay.
-func (a *App) CheckTx(_ context.Context, r *abci.RequestCheckTx) (*abci.ResponseCheckTx, error) {
-	_, id, err := a.gate.Admit(r.Tx, a.known.tx)
-	if err == nil {
-		a.known.learned(id)
-		return &abci.ResponseCheckTx{}, nil
+// CheckTx answers whether anything waits for a block. CometBFT's own mempool holds nothing else than the question: see
+// engine's bell. Transactions come by Offer.
+func (a *App) CheckTx(context.Context, *abci.RequestCheckTx) (*abci.ResponseCheckTx, error) {
+	if a.Pending() == 0 {
+		return &abci.ResponseCheckTx{Code: uint32(ledger.CodeNotFound), Log: "nothing waits"}, nil
 	}
-	var refused *ledger.OpError
-	if !errors.As(err, &refused) { // the state cannot be read: the next block will stop the node
-		refused = &ledger.OpError{Code: ledger.CodeInternal, Op: -1, Text: err.Error()}
-	}
-	return &abci.ResponseCheckTx{Code: uint32(refused.Code), Log: refused.Error()}, nil
+	return &abci.ResponseCheckTx{}, nil
 }
 
 // PrepareProposal picks the transactions of a block from the waiting ones.
 func (a *App) PrepareProposal(_ context.Context,
 	r *abci.RequestPrepareProposal) (*abci.ResponsePrepareProposal, error) {
 	v := a.View()
-	b := machine.Block{Height: uint64(r.Height), Time: r.Time.UnixNano(), Txs: r.Txs}
+	b := machine.Block{Height: uint64(r.Height), Time: r.Time.UnixNano(), Txs: a.candidates(r.MaxTxBytes)}
 	txs, err := a.state(v).Propose(b, r.MaxTxBytes, a.options())
 	if err != nil {
 		return nil, err

@@ -11,6 +11,7 @@ import (
 
 	"walrus/ledger"
 	"walrus/ledger/engine/badgerdb"
+	"walrus/ledger/mempool"
 )
 
 func TestInitChainRefuses(t *testing.T) {
@@ -31,37 +32,80 @@ func TestInitChainRefuses(t *testing.T) {
 	}
 }
 
-func TestCheckTx(t *testing.T) {
+func TestOffer(t *testing.T) {
 	c := newChain(t, 1)
-	a := openApp(t, "", c.genesis, func(cfg *Config) { cfg.MaxPending = 3 })
+	a := openApp(t, "", c.genesis, func(cfg *Config) { cfg.Waiting = mempool.Limits{Txs: 3, Bytes: 10_000} })
 	w := wallets()[0]
 	pay := ledger.Transfer{To: wallets()[1].address, Amount: 5}
 	forged := c.sign(w, 0, pay)
 	forged[len(forged)-1] ^= 1
-	admit := func(tx []byte, want ledger.Code) {
+	waits := func(want uint32) {
 		t.Helper()
-		r, err := a.CheckTx(t.Context(), &abci.RequestCheckTx{Tx: tx})
-		check(t, err)
-		if r.Code != uint32(want) || (r.Log == "") != (want == ledger.CodeOK) {
-			t.Errorf("code %s, %q, want %s", ledger.Code(r.Code), r.Log, want)
+		r, err := a.CheckTx(t.Context(), &abci.RequestCheckTx{Tx: []byte{1}})
+		if check(t, err); r.Code != want {
+			t.Errorf("CheckTx answers %d, want %d", r.Code, want)
 		}
 	}
-	admit([]byte("x"), ledger.CodeFormat)
-	admit(forged, ledger.CodeSignature)
-	admit(c.sign(w, 1, pay), ledger.CodeNonce)
+	waits(uint32(ledger.CodeNotFound))
+	offer(t, a, []byte("x"), ledger.CodeFormat)
+	offer(t, a, forged, ledger.CodeSignature)
+	offer(t, a, c.sign(w, 1, pay), ledger.CodeNonce)
 	first, second := c.sign(w, 0, pay), c.sign(w, 1, pay)
-	admit(first, ledger.CodeOK)
-	admit(second, ledger.CodeOK)
-	admit(c.sign(wallets()[1], 0, pay), ledger.CodeOK)
-	admit(c.sign(w, 2, pay), ledger.CodeLimit)
+	offer(t, a, first, ledger.CodeOK)
+	offer(t, a, second, ledger.CodeOK)
+	waits(0)
+	offer(t, a, second, ledger.CodeOK)
+	offer(t, a, c.sign(wallets()[1], 0, pay), ledger.CodeFee)
 	if !a.known.tx(ledger.HashTx(first)) || a.known.tx(ledger.HashTx(forged)) {
 		t.Error("the wrong signatures are known to be good")
 	}
-	run(t, a, c.add(t, first)) // then the waiting ones are checked again
-	admit(second, ledger.CodeOK)
-	admit(first, ledger.CodeNonce)
+	run(t, a, c.add(t, first)) // then the other still waits
+	waits(0)
+	offer(t, a, second, ledger.CodeOK)
+	offer(t, a, first, ledger.CodeNonce)
 	check(t, a.db.Close())
-	admit(c.sign(wallets()[2], 0, pay), ledger.CodeInternal)
+	offer(t, a, c.sign(wallets()[2], 0, pay), ledger.CodeInternal)
+}
+
+// offer offers a transaction and checks the answer.
+func offer(t *testing.T, a *App, tx []byte, want ledger.Code) {
+	t.Helper()
+	code, text := ledger.CodeOK, ""
+	if _, err := a.Offer(tx, false); err != nil {
+		code, text = refusal(err).Code, err.Error()
+	}
+	if code != want {
+		t.Errorf("code %s, %q, want %s", code, text, want)
+	}
+}
+
+// refusal returns the refusal in err; CodeInternal for anything else.
+func refusal(err error) *ledger.OpError {
+	var refused *ledger.OpError
+	if errors.As(err, &refused) {
+		return refused
+	}
+	return &ledger.OpError{Code: ledger.CodeInternal, Op: -1, Text: err.Error()}
+}
+
+// TestFate: who pays more takes the place of the cheapest, and the node can say why that one left.
+func TestFate(t *testing.T) {
+	c := newChain(t, 1)
+	a := openApp(t, "", c.genesis, func(cfg *Config) { cfg.Waiting = mempool.Limits{Txs: 1, Bytes: 10_000} })
+	pay := ledger.Transfer{To: wallets()[1].address, Amount: 5}
+	cheap := c.sign(wallets()[0], 0, pay)
+	tx, err := ledger.UnmarshalTx(c.sign(wallets()[1], 0, pay))
+	check(t, err)
+	tx.Fee *= 2
+	tx.Sign(wallets()[1].key)
+	offer(t, a, cheap, ledger.CodeOK)
+	offer(t, a, tx.Marshal(), ledger.CodeOK)
+	if why := a.Fate(ledger.HashTx(cheap)); why == nil || !why.PricedOut() || why.Least <= tx.Fee {
+		t.Errorf("the cheap one left: %v", why)
+	}
+	if a.Pending() != 1 || a.Fate(tx.ID()) != nil {
+		t.Errorf("%d wait; the other one: %v", a.Pending(), a.Fate(tx.ID()))
+	}
 }
 
 // TestKnownSignatures remembers the signatures of all transactions that may wait, so that each is verified once.
@@ -82,8 +126,11 @@ func TestPrepareProposal(t *testing.T) {
 	w := wallets()[0]
 	pay := ledger.Transfer{To: wallets()[1].address, Amount: 5}
 	one, two, ahead := c.sign(w, 0, pay), c.sign(w, 1, pay), c.sign(w, 3, pay)
+	offer(t, a, one, ledger.CodeOK)
+	offer(t, a, two, ledger.CodeOK)
+	offer(t, a, ahead, ledger.CodeNonce)
 	r, err := a.PrepareProposal(t.Context(), &abci.RequestPrepareProposal{
-		Height: 1, Time: time.Unix(0, c.time), Txs: [][]byte{ahead, two, one, []byte("x")}, MaxTxBytes: 1 << 20,
+		Height: 1, Time: time.Unix(0, c.time), Txs: [][]byte{{1}}, MaxTxBytes: 1 << 20,
 	})
 	check(t, err)
 	if !slices.EqualFunc(r.Txs, [][]byte{one, two}, bytes.Equal) {

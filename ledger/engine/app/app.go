@@ -17,6 +17,7 @@ import (
 	"walrus/ledger"
 	"walrus/ledger/engine/badgerdb"
 	"walrus/ledger/machine"
+	"walrus/ledger/mempool"
 	"walrus/ledger/merkle"
 )
 
@@ -39,8 +40,8 @@ type Config struct {
 	Keep Retention
 	// SnapshotEvery is the number of heights between snapshots. 0: DefaultSnapshotEvery.
 	SnapshotEvery uint64
-	// MaxPending bounds the transactions that wait for a block. 0: DefaultMaxPending.
-	MaxPending int
+	// Waiting bounds the transactions that wait for a block. Zero: DefaultWaiting().
+	Waiting mempool.Limits
 	// Cache is the memory for parts of the state's tree, in bytes. 0: merkle.DefaultCache.
 	Cache int
 	// Workers bounds the goroutines that run a block. 0: one for each core.
@@ -51,8 +52,6 @@ type Config struct {
 const (
 	// DefaultSnapshotEvery leaves a joining node a few hundred blocks to run after the newest snapshot.
 	DefaultSnapshotEvery = 1000
-	// DefaultMaxPending is some 20 full blocks of small transactions.
-	DefaultMaxPending = 50_000
 	// keptViews is the number of newest heights whose views ViewAt returns.
 	keptViews = 16
 )
@@ -69,9 +68,9 @@ type App struct {
 	network    certs.NetworkID
 	committees certs.Committees
 	known      *known
-	gate       *machine.Gate
-	disk       *disk
-	snapshots  *snapshots
+	*waiting
+	disk      *disk
+	snapshots *snapshots
 
 	step     sync.Mutex // held while a block is run or committed, and during a restoration
 	proposed *block     // run when it was proposed; guarded by step
@@ -94,8 +93,8 @@ func Open(cfg Config) (*App, error) {
 	if cfg.SnapshotEvery == 0 {
 		cfg.SnapshotEvery = DefaultSnapshotEvery
 	}
-	if cfg.MaxPending == 0 {
-		cfg.MaxPending = DefaultMaxPending
+	if cfg.Waiting == (mempool.Limits{}) {
+		cfg.Waiting = DefaultWaiting()
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
@@ -111,8 +110,9 @@ func Open(cfg Config) (*App, error) {
 		cfg: cfg, db: cfg.DB, space: cfg.DB.Space("ledger"), log: cfg.Logger, network: cfg.Genesis.NetworkID(),
 		committees: committees,
 		disk:       &disk{db: cfg.DB, space: cfg.DB.Space("ledger"), cache: merkle.NewCache(cfg.Cache), log: cfg.Logger},
-		known:      newKnown(cfg.MaxPending), gate: machine.NewGate(cfg.MaxPending), changed: make(chan struct{}),
+		known:      newKnown(cfg.Waiting.Txs), changed: make(chan struct{}),
 	}
+	a.waiting = newWaiting(cfg.Waiting, a.known)
 	a.snapshots = newSnapshots(a.db, a.space, a.log)
 	if err := a.open(); err != nil {
 		return nil, fmt.Errorf("open ledger: %w", err)
@@ -199,17 +199,22 @@ func (a *App) load() error {
 		return err
 	}
 	a.kept.Store(head.kept)
-	return a.show(v, true)
+	return a.show(v, nil)
 }
 
-// show makes v the newest view, or the only one, and resets the mempool to it.
-func (a *App) show(v *View, only bool) error {
-	if err := a.gate.Update(a.state(v), v.Height); err != nil {
+// show makes v the newest view, and tells the gate of what block b changed. Without a block, v is
+// the only view.
+func (a *App) show(v *View, b *block) error {
+	var changes []machine.Change
+	if b != nil {
+		changes = b.outcome.Changes
+	}
+	if err := a.waiting.update(a.state(v), v.Height, changes); err != nil {
 		return err
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if only {
+	if b == nil {
 		a.views = nil
 	}
 	a.views = append(a.views, v)

@@ -161,7 +161,7 @@ func (c *chain) add(t testing.TB, txs ...[]byte) *abci.RequestFinalizeBlock {
 func (c *chain) sign(w wallet, nonce uint64, ops ...ledger.Op) []byte {
 	tx := &ledger.Tx{Network: c.state.Network, Nonce: nonce, Expiry: c.height + 1000, Ops: ops}
 	params := c.genesis.Params()
-	tx.Fee = params.MinFee(len(tx.Marshal()))
+	tx.Fee = params.MinFee(len(tx.Marshal()), tx.Ops)
 	tx.Sign(w.key)
 	return tx.Marshal()
 }

@@ -118,7 +118,7 @@ func (a *App) commit(b *block) error {
 		return fmt.Errorf("commit block %d: %w", b.height, err)
 	}
 	next := &View{Height: b.height, Time: b.time, snap: source.snap, tree: tree}
-	if err := a.show(next, false); err != nil {
+	if err := a.show(next, b); err != nil {
 		return err
 	}
 	if next.Height%a.cfg.SnapshotEvery == 0 {

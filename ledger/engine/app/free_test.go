@@ -32,18 +32,10 @@ func TestFreeProof(t *testing.T) {
 			ledger.DisproveBlob{BlobID: e.ID, Proof: proof}).Marshal()
 	}
 	good, bad := free(e.Proof(t).Marshal()), free(make([]byte, p.CellProofSize()))
-	admit := func(tx []byte, want ledger.Code) {
-		t.Helper()
-		r, err := a.CheckTx(t.Context(), &abci.RequestCheckTx{Tx: tx})
-		check(t, err)
-		if r.Code != uint32(want) {
-			t.Errorf("code %s, %q, want %s", ledger.Code(r.Code), r.Log, want)
-		}
-	}
-	admit(bad, ledger.CodeProof)
-	admit(good, ledger.CodeOK)
+	offer(t, a, bad, ledger.CodeProof)
+	offer(t, a, good, ledger.CodeOK)
 	r, err := a.PrepareProposal(t.Context(), &abci.RequestPrepareProposal{
-		Height: int64(c.height + 1), Time: time.Unix(0, c.time), Txs: [][]byte{bad, good}, MaxTxBytes: 1 << 20,
+		Height: int64(c.height + 1), Time: time.Unix(0, c.time), MaxTxBytes: 1 << 20,
 	})
 	check(t, err)
 	if len(r.Txs) != 1 || !bytes.Equal(r.Txs[0], good) {
@@ -60,5 +52,5 @@ func TestFreeProof(t *testing.T) {
 	if err != nil || mark.Tx != receipt.ID || mark.Height != c.height {
 		t.Errorf("mark %+v, %v", mark, err)
 	}
-	admit(good, ledger.CodeInvalidBlob)
+	offer(t, a, good, ledger.CodeInvalidBlob)
 }

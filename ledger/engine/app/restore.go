@@ -128,7 +128,7 @@ func (r *restoration) finish() error {
 		return err
 	}
 	a.kept.Store(head.kept)
-	return a.show(v, true)
+	return a.show(v, nil)
 }
 
 // abandon restores the genesis.

@@ -93,6 +93,9 @@ func after(path merkle.Hash) *merkle.Hash {
 	return nil
 }
 
+// Top returns the top of the tree down to a depth, for clients with proofs against older roots.
+func (v *View) Top(depth int) ([]byte, error) { return v.tree.Top(depth) }
+
 // Object names an object that an account owns.
 type Object struct {
 	ID   ledger.ObjectID

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"sync"
 	"sync/atomic"
 
@@ -31,6 +32,18 @@ var (
 type Options struct {
 	Dir    string       // made if missing; empty for a database in memory
 	Logger *slog.Logger // nil discards
+	Disk   DiskFunc     // nil: the operating system tells it
+}
+
+// DiskFunc returns the bytes that may still be written to the disk of a folder, and the size of that disk.
+type DiskFunc func(dir string) (free, size int64, err error)
+
+// disk asks the operating system.
+func disk(dir string) (free, size int64, err error) {
+	if free, err = badgerdisk.Free(dir); err == nil {
+		size, err = badgerdisk.Size(dir)
+	}
+	return free, size, err
 }
 
 // DB is an open database. It is safe for concurrent use.
@@ -49,7 +62,7 @@ type DB struct {
 	journal sync.Mutex              // held while a batch goes through the journal
 	hook    func(step string) error // called at each step of the journal; for tests
 
-	free func(dir string) (int64, error) // constant: badgerdisk.Free, except in tests
+	measure DiskFunc // constant
 }
 
 const (
@@ -58,9 +71,9 @@ const (
 	memTable = 4 << 20
 	// valueLog is the size in bytes of a value log. Only rare large values go there.
 	valueLog = 16 << 20
-	// minFree: nothing is written when fewer bytes of the disk are free. Badger writes through memory maps, and on a
+	// MinFree: nothing is written when fewer bytes of the disk are free. Badger writes through memory maps, and on a
 	// full disk such a write ends the process.
-	minFree = 64 << 20
+	MinFree = 128 << 20
 	// A merge begins at levelZero unmerged tables. At levelZeroStall writes wait for it.
 	levelZero, levelZeroStall = 4, 12
 )
@@ -80,7 +93,10 @@ func badgerOptions(o Options) badger.Options {
 // Open opens or makes the database. Errors wrap ErrCorrupt if its files are damaged, ErrLocked if another process has
 // it open, and ErrFull if the disk is nearly full. The caller closes it.
 func Open(o Options) (*DB, error) {
-	db := &DB{dir: o.Dir, free: badgerdisk.Free}
+	db := &DB{dir: o.Dir, measure: o.Disk}
+	if db.measure == nil {
+		db.measure = disk
+	}
 	if o.Dir != "" {
 		if err := badgerdisk.MakeDir(o.Dir); err != nil {
 			return nil, fmt.Errorf("open the ledger's database: %w", err)
@@ -109,19 +125,24 @@ func (db *DB) open(opt badger.Options) (err error) {
 	return err
 }
 
+// Room returns the free bytes and the size of the database's disk; the largest numbers for a database in memory.
+func (db *DB) Room() (free, size int64, err error) {
+	if db.dir == "" {
+		return math.MaxInt64, math.MaxInt64, nil
+	}
+	if free, size, err = db.measure(db.dir); err != nil {
+		return 0, 0, fmt.Errorf("read the free space of the disk: %w", err)
+	}
+	return free, size, nil
+}
+
 // room returns ErrFull, wrapped, if the disk is nearly full.
 func (db *DB) room() error {
-	if db.dir == "" {
-		return nil
+	free, _, err := db.Room()
+	if err == nil && free < MinFree {
+		err = fmt.Errorf("%w: %s has %d MiB left, needs %d", ErrFull, db.dir, free>>20, MinFree>>20)
 	}
-	free, err := db.free(db.dir)
-	if err != nil {
-		return fmt.Errorf("read the free space of the disk: %w", err)
-	}
-	if free < minFree {
-		return fmt.Errorf("%w: %s has %d MiB left, needs %d", ErrFull, db.dir, free>>20, minFree>>20)
-	}
-	return nil
+	return err
 }
 
 // advise adds the remedy.

@@ -198,8 +198,8 @@ func TestFull(t *testing.T) {
 	db := mustOpen(t, t.TempDir())
 	s := db.Space("s")
 	write1(t, db, s, "a", "before")
-	left := int64(minFree - 1)
-	db.free = func(string) (int64, error) { return left, nil }
+	left := int64(MinFree - 1)
+	db.measure = func(string) (int64, int64, error) { return left, 1 << 40, nil }
 	var b Batch
 	b.Set(s, []byte("a"), []byte("after"))
 	if err := db.Write(&b); !errors.Is(err, ErrFull) {
