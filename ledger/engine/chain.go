@@ -53,6 +53,7 @@ type chain struct {
 	gossip    *gossip
 	state     sm.Store // read only, as is states, its database
 	states    dbm.DB
+	offences  *offences
 	handovers handovers
 	wal       wal // owned by the goroutine that commits blocks
 
@@ -188,6 +189,13 @@ func (c *chain) openStores() error {
 		return fmt.Errorf("open consensus state: %w", err)
 	}
 	c.states = states
+	kept, err := c.cfg.stores(&config.DBContext{ID: "offences"})
+	if err == nil {
+		c.offences, err = openOffences(kept, c.cfg.members, c.cfg.log)
+	}
+	if err != nil {
+		return err
+	}
 	c.state = sm.NewStore(states, sm.StoreOptions{})
 	st, err := c.state.Load()
 	if err != nil {
