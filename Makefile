@@ -54,8 +54,9 @@ nat: build ## put homes behind routers of every kind, in network namespaces; som
 soak: ## fill a small disk again and again; 1000 SIGKILLs under a mixed load, kills in uploads, flipped bits; 30 minutes
 	@scripts/soak.sh
 
-hostile: build ## let strangers attack seven processes and print what they achieve; some 5 minutes
+hostile: build ## let strangers attack seven processes and print what they achieve; 100 stores under gifts; some 6 minutes
 	@scripts/hostile.sh
+	@WALRUS_LOAD=1 go test ./cmd/walrus -count=1 -run 'TestGatewayUnderGifts$$' -timeout 10m -v
 
 sim: ## compare a million operations of the ledger's rules with a model; simulate hostile monitors; some minutes
 	@go test ./ledger/machine -count=1 -run 'TestModel$$' -model.ops=1000000 -timeout 120m -v

@@ -38,6 +38,19 @@ type Ledger interface {
 	Offers(ctx context.Context, to ledger.Address, limit int) ([]ledger.ObjectID, error)
 }
 
+// Historian finds events of the past. A Ledger may implement it.
+type Historian interface {
+	// Certifying finds the newest event that certified or extended a permanent record of a blob to an end; nil if no
+	// node that was asked keeps it. Errors are temporary.
+	Certifying(ctx context.Context, blob shards.BlobID, end uint32) (*Event, error)
+}
+
+// Event names an event of a transaction on the ledger.
+type Event struct {
+	Tx  ledger.TxID
+	Seq int // index in the transaction's events
+}
+
 // Payer runs operations from an account.
 type Payer interface {
 	// Address of the account.

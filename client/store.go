@@ -62,6 +62,7 @@ type StoreResult struct {
 	Txs             []ledger.TxID
 
 	AlreadyCertified bool          // nothing was paid and nothing uploaded
+	Certifying       *Event        // what certified or extended another account's record; nil if not known, or for ours
 	Encoding         time.Duration // time to compute the blob ID
 	UploadResult
 }
@@ -172,6 +173,9 @@ func (c *Client) store(ctx context.Context, way *connecting, enc *shards.Encoder
 		res.Cost = p.cost
 		return nil
 	}
+	if res.AlreadyCertified && res.Object == (ledger.ObjectID{}) {
+		res.Certifying = c.certifying(ctx, w.id, res.EndEpoch)
+	}
 	if opt.Approve != nil {
 		if err := opt.Approve(p.cost); err != nil {
 			return err
@@ -204,6 +208,24 @@ func (c *Client) store(ctx context.Context, way *connecting, enc *shards.Encoder
 		}
 	}
 	return err
+}
+
+// certifyingTime bounds the search for an event that only the answer names.
+const certifyingTime = 3 * time.Second
+
+// certifying finds the event that made a blob certified until an end. Without it the answer is as good.
+func (c *Client) certifying(ctx context.Context, id shards.BlobID, end uint32) *Event {
+	h, ok := c.chain.(Historian)
+	if !ok {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, certifyingTime)
+	defer cancel()
+	e, err := h.Certifying(ctx, id, end)
+	if err != nil {
+		c.log.Debug("the event that certified a blob is not known", "blob", id.String(), "err", err)
+	}
+	return e
 }
 
 // planStore decides how to store w, with the state that one node gives and the committee of its epoch.

@@ -15,6 +15,7 @@ import (
 	"walrus/ledger"
 	"walrus/ledger/light"
 	"walrus/ledger/wallet"
+	"walrus/shards"
 )
 
 // Chain is a client process's view of the ledger.
@@ -109,6 +110,30 @@ func (p *proven) Objects(ctx context.Context,
 		blobs[b.ID] = b.Blob
 	}
 	return storages, blobs, nil
+}
+
+// certifyingPages bounds the pages of a blob's history that are read for one event.
+const certifyingPages = 2
+
+// Certifying implements client.Historian.
+func (p *proven) Certifying(ctx context.Context, blob shards.BlobID, end uint32) (*client.Event, error) {
+	var at light.Cursor
+	for range certifyingPages {
+		h, err := p.light.About(ctx, ledger.AboutBlob(blob), at, light.MaxHistory)
+		if h == nil {
+			return nil, err
+		}
+		for _, e := range h.Entries {
+			if seq, ok := e.Receipt.Certifies(blob, end); ok {
+				return &client.Event{Tx: e.Receipt.ID, Seq: seq}, nil
+			}
+		}
+		if h.Next == nil {
+			break
+		}
+		at = *h.Next
+	}
+	return nil, nil
 }
 
 // Offers names objects that are offered to an account.

@@ -71,6 +71,9 @@ func Node(n *config.Node, version string, log *slog.Logger) (node.Config, node.O
 		Dir: n.Ledger, Genesis: genesis, Timing: engine.DefaultTiming(), Archive: n.Archive, Logger: log,
 		Trust: n.Trust, StoodStill: n.StoodStill, NewState: n.NewConsensusState,
 	}
+	if consensus.StateCache, err = n.StateCacheBytes(); err != nil {
+		return node.Config{}, nil, fmt.Errorf("%s: %w", n.Home, err)
+	}
 	if n.LocalPace() {
 		consensus.Timing = engine.DevnetTiming()
 	}

@@ -62,7 +62,7 @@ type Node struct {
 	// RepairRate bounds the traffic of repairs per second, such as 10MiB. While users read or upload, repairs get a
 	// quarter. Default "": 64 MiB.
 	RepairRate string `yaml:"repairRate"`
-	// Chain has the keys ledger, pace and archive.
+	// Chain has the keys ledger, pace, archive and stateCache.
 	Chain
 	// AddressBook is the file that remembers peers' addresses, so that the node can join when bootstrap nodes are down.
 	// Default peers.json.
@@ -97,7 +97,27 @@ type Chain struct {
 	Pace string `yaml:"pace"`
 	// Archive keeps all blocks, receipts and histories. Default false: those of the last 30 days, or two epochs.
 	Archive bool `yaml:"archive"`
+	// StateCache is the memory for parts of the state's tree, such as 256MiB. Default "": 64 MiB.
+	StateCache string `yaml:"stateCache"`
 }
+
+// StateCacheBytes returns StateCache in bytes; 0 means the default.
+func (c *Chain) StateCacheBytes() (int, error) {
+	if c.StateCache == "" {
+		return 0, nil
+	}
+	n, err := ParseSize(c.StateCache)
+	switch {
+	case err != nil:
+		return 0, fmt.Errorf("key \"stateCache\": %w", err)
+	case n < minStateCache || n > maxStateCache:
+		return 0, fmt.Errorf("key \"stateCache\" is %s: must be 1MiB to 64GiB", c.StateCache)
+	}
+	return int(n), nil
+}
+
+// With less than minStateCache, each block reads the top of the tree anew. More than maxStateCache is a mistake.
+const minStateCache, maxStateCache = 1 << 20, 64 << 30
 
 // Watching has the sections of node.yaml about monitors.
 type Watching struct {
@@ -243,6 +263,9 @@ func (n *Node) Validate() error {
 		return err
 	}
 	if _, err := n.RepairBytes(); err != nil {
+		return err
+	}
+	if _, err := n.StateCacheBytes(); err != nil {
 		return err
 	}
 	if _, _, err := net.SplitHostPort(n.Metrics); err != nil && n.Metrics != "" && n.Metrics != noMetrics {

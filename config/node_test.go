@@ -210,6 +210,8 @@ func TestNodeErrors(t *testing.T) {
 		{"bad scrub", func(n *Node) { n.Store.Scrub = "two weeks" }, `key "store.scrub": "two weeks" is not a period`},
 		{"scrub without a rest", func(n *Node) { n.Store.Scrub = "1ms" }, `key "store.scrub"`},
 		{"bad rate", func(n *Node) { n.RepairRate = "fast" }, `key "repairRate": "fast" is not a size`},
+		{"bad cache", func(n *Node) { n.StateCache = "much" }, `key "stateCache": "much" is not a size`},
+		{"small cache", func(n *Node) { n.StateCache = "5KiB" }, `key "stateCache" is 5KiB: must be 1MiB to 64GiB`},
 		{"no rate", func(n *Node) { n.RepairRate = "0" }, `key "repairRate": "0" is not a size`},
 		{"limit too great", func(n *Node) { n.Store.Limit = "10000PiB" }, `key "store.limit"`},
 		{"no genesis", func(n *Node) { n.Genesis = "" }, `key "genesis" is empty`},

@@ -22,6 +22,14 @@ var noEvent = NewEvent(ledger.TxID{}, 0)
 // NewEvent names event seq of a transaction.
 func NewEvent(tx ledger.TxID, seq int) Event { return Event{base58(tx[:]), strconv.Itoa(seq)} }
 
+// NewCertifying names the event that certified somebody else's record.
+func NewCertifying(r *client.StoreResult) *Event {
+	if r.Certifying == nil {
+		return &noEvent
+	}
+	return new(NewEvent(r.Certifying.Tx, r.Certifying.Seq))
+}
+
 // NewInvalid converts the failure of storing a blob that the ledger has marked; nil if it has not.
 func NewInvalid(e *client.InvalidBlobError) *MarkedInvalid {
 	tx, seq, ok := e.Event()

@@ -76,7 +76,7 @@ type Extended struct {
 // otherwise an event.
 type AlreadyCertified struct {
 	BlobID   shards.BlobID    `json:"blobId"`
-	Event    *Event           `json:"event,omitempty" doc:"Stands for somebody else's record."`
+	Event    *Event           `json:"event,omitempty" doc:"What certified or extended somebody else's record; zeros if the ledger does not keep it any more."`
 	Object   *ledger.ObjectID `json:"object,omitempty" doc:"The publisher's record of it."`
 	EndEpoch uint32           `json:"endEpoch" example:"35"`
 }
@@ -92,7 +92,7 @@ func New(r *client.StoreResult) StoreResult {
 	if r.AlreadyCertified {
 		a := &AlreadyCertified{BlobID: r.BlobID, EndEpoch: r.EndEpoch}
 		if r.Object == (ledger.ObjectID{}) {
-			a.Event = &noEvent
+			a.Event = NewCertifying(r)
 		} else {
 			a.Object = &r.Object
 		}

@@ -51,7 +51,7 @@ Exit code 4: too few nodes are up, or the ledger is stalled.
   {"path", "blobStoreResult": {"newlyCreated": {"blobObject": {"id","registeredEpoch","blobId","size","encodingType",
      "certifiedEpoch","storage": {"id","startEpoch","endEpoch","storageSize"},"deletable"},
      "resourceOperation": {"registerFromScratch": {"encodedLength","epochsAhead"}},"cost","feeFrost","encodedLength"}}
-   or {"alreadyCertified": {"blobId","object","endEpoch","certifiedEpoch"}}
+   or {"alreadyCertified": {"blobId","event" or "object","endEpoch","certifiedEpoch"}}
    or {"error": {"blobId","errorMsg"}},
    "shards": {"confirmed","needed","total"}, "nodes": [{"node","name","shards","confirmed","sent","error"}]}
 and with --dry-run

@@ -33,7 +33,8 @@ type newlyCreated struct {
 
 type alreadyCertified struct {
 	BlobID         shards.BlobID    `json:"blobId"`
-	Object         *ledger.ObjectID `json:"object,omitempty"` // absent if another account's record was used
+	Event          *jsonform.Event  `json:"event,omitempty"`  // if another account's record was used
+	Object         *ledger.ObjectID `json:"object,omitempty"` // else
 	EndEpoch       uint32           `json:"endEpoch"`
 	CertifiedEpoch uint32           `json:"certifiedEpoch"`
 }
@@ -103,7 +104,11 @@ func newStoreEntry(path string, r *client.StoreResult, err error) storeEntry {
 			e.Result.Error.BlobID = &r.BlobID
 		}
 	case r.AlreadyCertified:
-		e.Result.AlreadyCertified = &alreadyCertified{r.BlobID, objectOrNil(r.Object), r.EndEpoch, r.CertifiedEpoch}
+		e.Result.AlreadyCertified = &alreadyCertified{BlobID: r.BlobID, Object: objectOrNil(r.Object), EndEpoch: r.EndEpoch,
+			CertifiedEpoch: r.CertifiedEpoch}
+		if r.Object == (ledger.ObjectID{}) {
+			e.Result.AlreadyCertified.Event = jsonform.NewCertifying(r)
+		}
 	default:
 		e.Result.NewlyCreated = &newlyCreated{*jsonform.New(r).NewlyCreated, r.Cost.Fee, r.EncodedSize}
 	}

@@ -76,6 +76,8 @@ type Config struct {
 	Archive bool
 	// SnapshotEvery is the number of heights between snapshots for joining nodes. Default 1000.
 	SnapshotEvery uint64
+	// StateCache is the memory for parts of the state's tree, in bytes. Default merkle.DefaultCache.
+	StateCache int
 	// Waiting bounds the transactions that wait for a block. Default app.DefaultWaiting().
 	Waiting mempool.Limits
 	// Limits bound what light clients may use. Default light.DefaultLimits().
@@ -207,7 +209,8 @@ func (n *Node) open(dir string) (*badgerdb.DB, *app.App, error) {
 		return nil, nil, fmt.Errorf("ledger: %w", err)
 	}
 	a, err := app.Open(app.Config{
-		DB: db, Genesis: n.cfg.Genesis, Keep: n.cfg.Retention(), SnapshotEvery: n.cfg.SnapshotEvery, Waiting: n.cfg.Waiting, Logger: n.log,
+		DB: db, Genesis: n.cfg.Genesis, Keep: n.cfg.Retention(), SnapshotEvery: n.cfg.SnapshotEvery,
+		Cache: n.cfg.StateCache, Waiting: n.cfg.Waiting, Logger: n.log,
 	})
 	if err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("ledger in %s: %w", dir, err), db.Close())

@@ -123,7 +123,7 @@ func (s source) include(ctx context.Context, c *chain, r ledger.Receipt) (*light
 }
 
 // History implements light.Blocks.
-func (s source) History(ctx context.Context, account ledger.Address, before light.Position,
+func (s source) History(ctx context.Context, about ledger.Subject, before light.Position,
 	limit int) (found []light.Inclusion, oldest uint64, err error) {
 	c, err := s.consensus()
 	if err != nil {
@@ -131,7 +131,7 @@ func (s source) History(ctx context.Context, account ledger.Address, before ligh
 	}
 	a, _ := s.n.state()
 	for ctx.Err() == nil {
-		receipts, err := a.History(account, app.Position(before), limit)
+		receipts, err := a.History(about, app.Position(before), limit)
 		if err != nil {
 			return nil, 0, err
 		}

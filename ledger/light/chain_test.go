@@ -366,7 +366,7 @@ func (c *chain) include(r ledger.Receipt) (*Inclusion, error) {
 	}, nil
 }
 
-func (c *chain) History(_ context.Context, a ledger.Address, before Position, limit int) ([]Inclusion, uint64, error) {
+func (c *chain) History(_ context.Context, a ledger.Subject, before Position, limit int) ([]Inclusion, uint64, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var page []Inclusion
@@ -380,9 +380,7 @@ func (c *chain) History(_ context.Context, a ledger.Address, before Position, li
 			if err != nil {
 				return nil, 0, err
 			}
-			paid := a == ledger.Address{} || slices.ContainsFunc(r.Events,
-				func(e ledger.Event) bool { return e.To == a || e.From == a })
-			if tx.Sender.Address() != a && !paid || len(page) == limit {
+			if !r.Subjects(tx.Sender.Address())[a] || len(page) == limit {
 				continue
 			}
 			in, err := c.include(r)

@@ -9,6 +9,7 @@ import (
 
 	"walrus/ledger"
 	"walrus/ledger/merkle"
+	"walrus/shards"
 )
 
 // messages returns one message of each kind.
@@ -29,6 +30,7 @@ func messages(t testing.TB) []message {
 		&readRequest{At{9, true, 12}, [][]byte{{1}, {2, 3}}}, &readAnswer{*read, "why"},
 		&submitRequest{tx.Marshal()}, &receiptRequest{tx.ID(), true}, in,
 		&historyRequest{alice, Position{3, 4}, 5}, &historyAnswer{[]Inclusion{*in, *in}, true, 3},
+		&aboutRequest{ledger.AboutBlob(shards.BlobID{7}), Position{3, 4}, 5},
 		&objectsRequest{Listing{alice, true, 7}, ledger.ObjectID{1}, 5},
 		&objectsAnswer{[]Object{{ledger.ObjectID{3}, true}, {ledger.ObjectID{4}, false}}},
 		&snapshotsRequest{}, &snapshotsAnswer{[]Snapshot{{1, 2, []byte{3}}}},

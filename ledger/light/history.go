@@ -9,14 +9,14 @@ import (
 	"walrus/ledger"
 )
 
-// History is a page of an account's transactions, newest first: all that it sent, or that gave or paid it something.
-// Each is proven. Nonces prove that no sent transaction is missing; a node can withhold some of the others.
+// History is a page of a subject's transactions, newest first: of an account, all that it sent, or that gave or paid it
+// something; of a blob or an object, all that did something with it. Each is proven. Nonces prove that no transaction
+// that the account sent is missing; a node can withhold others.
 type History struct {
 	Entries []Entry
 	// Next is the cursor of the next page; nil after the last.
 	Next *Cursor
-	// Oldest is set on the last page if the node has pruned older transactions of the account: everything from this
-	// height on is here.
+	// Oldest is set on the last page if the node does not keep older blocks: everything from this height on is here.
 	Oldest uint64
 }
 
@@ -60,28 +60,50 @@ type Cursor struct {
 // did not keep that list from the beginning lacks older ones. If the ledger is stalled, the first page comes with a
 // *Stall.
 func (c *Client) History(ctx context.Context, account ledger.Address, from Cursor, limit int) (*History, error) {
+	return c.About(ctx, ledger.AboutAccount(account), from, limit)
+}
+
+// About is History of any subject.
+func (c *Client) About(ctx context.Context, about ledger.Subject, from Cursor, limit int) (*History, error) {
 	limit = max(1, min(limit, MaxHistory))
 	h, err := first(ctx, c, func(ctx context.Context, id peer.ID) (*History, error) {
-		return (&historian{c, id, account}).page(ctx, from, limit)
+		return (&historian{c, id, about}).page(ctx, from, limit)
 	})
 	if h == nil {
-		return nil, fmt.Errorf("read history of %s: %w", account, err)
+		return nil, fmt.Errorf("read history of %s: %w", about, err)
 	}
 	return h, err
 }
 
-// historian reads an account's history from one node.
+// historian reads a subject's history from one node.
 type historian struct {
-	client  *Client
-	node    peer.ID
-	account ledger.Address
+	client *Client
+	node   peer.ID
+	about  ledger.Subject
+}
+
+// account returns the account whose history it is, with nonces to count; ok is false for other subjects.
+func (h *historian) account() (a ledger.Address, ok bool) {
+	return h.about.ID, h.about.Kind == ledger.SubjectAccount && h.about.ID != [32]byte{}
+}
+
+// ask fetches a page, of accounts in the older form that all nodes know.
+func (h *historian) ask(ctx context.Context, before Position, limit int) (page historyAnswer, err error) {
+	calls := h.client.calls
+	if h.about.Kind == ledger.SubjectAccount {
+		err = calls.ask(ctx, h.node, historyProtocol, &historyRequest{h.about.ID, before, uint32(limit)}, &page)
+	} else {
+		err = calls.ask(ctx, h.node, aboutProtocol, &aboutRequest{h.about, before, uint32(limit)}, &page)
+	}
+	return page, err
 }
 
 func (h *historian) page(ctx context.Context, from Cursor, limit int) (*History, error) {
-	c, id, account := h.client, h.node, h.account
+	c, id := h.client, h.node
+	account, counted := h.account()
 	var stall error
 	newest := from.before == Position{}
-	if newest && account != (ledger.Address{}) {
+	if newest && counted {
 		v, err := c.readFrom(ctx, id, At{Height: c.lowest()}, [][]byte{ledger.KeyAccount(account)})
 		if v == nil {
 			return nil, err
@@ -92,9 +114,8 @@ func (h *historian) page(ctx context.Context, from Cursor, limit int) (*History,
 		}
 		stall, from.nonce = err, a.Nonce
 	}
-	var page historyAnswer
-	if err := c.calls.ask(ctx, id, historyProtocol, &historyRequest{account, from.before, uint32(limit)},
-		&page); err != nil {
+	page, err := h.ask(ctx, from.before, limit)
+	if err != nil {
 		return nil, err
 	}
 	found := &History{Entries: make([]Entry, 0, len(page.Inclusions))}
@@ -103,7 +124,7 @@ func (h *historian) page(ctx context.Context, from Cursor, limit int) (*History,
 		if err != nil {
 			return nil, err
 		}
-		if _, free := e.Tx.Free(); e.Tx.Sender.Address() == account && !free { // a free one used no nonce
+		if _, free := e.Tx.Free(); counted && e.Tx.Sender.Address() == account && !free { // a free one used no nonce
 			// Transactions committed after the account was read may come before those that its nonce counts.
 			if next := e.Tx.Nonce == from.nonce-1; !next && (!newest || e.Tx.Nonce < from.nonce) {
 				return nil, wrong("it withholds transactions of %s between nonces %d and %d", account, e.Tx.Nonce, from.nonce)
@@ -115,7 +136,7 @@ func (h *historian) page(ctx context.Context, from Cursor, limit int) (*History,
 	}
 	switch {
 	case page.More && len(found.Entries) == 0:
-		return nil, wrong("it claims to have more of the history of %s, but gives none", account)
+		return nil, wrong("it claims to have more of the history of %s, but gives none", h.about)
 	case page.More:
 		found.Next = &from
 	case from.nonce > 0 && page.Oldest <= 1:
@@ -128,24 +149,19 @@ func (h *historian) page(ctx context.Context, from Cursor, limit int) (*History,
 
 // entry verifies the next transaction that the node names in the history.
 func (h *historian) entry(ctx context.Context, from Cursor, i *Inclusion) (Entry, error) {
-	account := h.account
 	if err := h.client.prove(ctx, h.node, i); err != nil {
 		return Entry{}, err
 	}
 	r := &i.Receipt
 	if b := from.before; b != (Position{}) && (r.Height > b.Height || r.Height == b.Height && r.Index >= b.Index) {
-		return Entry{}, wrong("transactions of %s are not in order", account)
+		return Entry{}, wrong("transactions of %s are not in order", h.about)
 	}
 	tx, err := ledger.UnmarshalTx(i.Tx)
 	if err != nil || !r.Effective() {
 		return Entry{}, wrong("transaction %s had no effect, so it belongs to no history", r.ID)
 	}
-	concerned := account == ledger.Address{} || tx.Sender.Address() == account
-	for _, e := range r.Events {
-		concerned = concerned || e.From == account || e.To == account
-	}
-	if !concerned {
-		return Entry{}, wrong("transaction %s does not concern %s", r.ID, account)
+	if !r.Subjects(tx.Sender.Address())[h.about] {
+		return Entry{}, wrong("transaction %s does not concern %s", r.ID, h.about)
 	}
 	return Entry{*r, tx}, nil
 }

@@ -138,7 +138,7 @@ func TestHistoryLies(t *testing.T) {
 	w.live(t, 6)
 	tell := func(change func([]Inclusion) []Inclusion) *source {
 		s := &source{Source: w.chain}
-		s.history = func(ctx ctxt, a ledger.Address, before Position, limit int) ([]Inclusion, uint64, error) {
+		s.history = func(ctx ctxt, a ledger.Subject, before Position, limit int) ([]Inclusion, uint64, error) {
 			page, oldest, err := w.History(ctx, a, before, limit)
 			return change(page), oldest, err
 		}

@@ -24,6 +24,7 @@ const (
 	submitProtocol    = "ledger-submit"
 	receiptProtocol   = "ledger-receipt"
 	historyProtocol   = "ledger-history"
+	aboutProtocol     = "ledger-about"
 	objectsProtocol   = "ledger-objects"
 	snapshotsProtocol = "ledger-snapshots"
 	partProtocol      = "ledger-snapshot-part"
@@ -147,6 +148,24 @@ type historyRequest struct {
 
 func (m *historyRequest) form(f *form) {
 	f.fixed("account", m.Account[:])
+	f.u64("height", &m.Before.Height)
+	f.u32("index", &m.Before.Index)
+	limitForm(f, &m.Limit, MaxHistory)
+}
+
+// aboutRequest asks for at most Limit transactions of any subject before a position. The answer is a historyAnswer.
+type aboutRequest struct {
+	About  ledger.Subject
+	Before Position
+	Limit  uint32
+}
+
+func (m *aboutRequest) form(f *form) {
+	f.u8("kind", (*uint8)(&m.About.Kind))
+	if !m.About.Kind.Valid() {
+		f.fail("kind of subject %d is unknown", m.About.Kind)
+	}
+	f.fixed("subject", m.About.ID[:])
 	f.u64("height", &m.Before.Height)
 	f.u32("index", &m.Before.Index)
 	limitForm(f, &m.Limit, MaxHistory)

@@ -47,7 +47,7 @@ type source struct {
 	read    func(ctx context.Context, at At, keys [][]byte) (*Reading, error)
 	submit  func(ctx context.Context, tx []byte) error
 	receipt func(ctx context.Context, id ledger.TxID) (*Inclusion, error)
-	history func(ctx context.Context, a ledger.Address, before Position, limit int) ([]Inclusion, uint64, error)
+	history func(ctx context.Context, a ledger.Subject, before Position, limit int) ([]Inclusion, uint64, error)
 	objects func(ctx context.Context, l Listing, after ledger.ObjectID, limit int) ([]Object, error)
 }
 
@@ -86,7 +86,7 @@ func (s *source) Receipt(ctx context.Context, id ledger.TxID) (*Inclusion, error
 	return s.Source.Receipt(ctx, id)
 }
 
-func (s *source) History(ctx context.Context, a ledger.Address, before Position,
+func (s *source) History(ctx context.Context, a ledger.Subject, before Position,
 	limit int) ([]Inclusion, uint64, error) {
 	if s.history != nil {
 		return s.history(ctx, a, before, limit)
@@ -146,7 +146,7 @@ func (s *teller) Submit(ctx context.Context, tx []byte) error { return s.Load().
 func (s *teller) Receipt(ctx context.Context, id ledger.TxID) (*Inclusion, error) {
 	return s.Load().Receipt(ctx, id)
 }
-func (s *teller) History(ctx context.Context, a ledger.Address, p Position, n int) ([]Inclusion, uint64, error) {
+func (s *teller) History(ctx context.Context, a ledger.Subject, p Position, n int) ([]Inclusion, uint64, error) {
 	return s.Load().History(ctx, a, p, n)
 }
 func (s *teller) Objects(ctx context.Context, a Listing, o ledger.ObjectID, n int) ([]Object, error) {

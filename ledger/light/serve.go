@@ -33,6 +33,7 @@ var endpoints = map[string]*endpoint{
 	submitProtocol:    {receiptWait, maxInclusion, func() request { return new(submitRequest) }},
 	receiptProtocol:   {receiptWait, maxInclusion, func() request { return new(receiptRequest) }},
 	historyProtocol:   {0, maxPage, func() request { return new(historyRequest) }},
+	aboutProtocol:     {0, maxPage, func() request { return new(aboutRequest) }},
 	objectsProtocol:   {0, 4 + MaxObjects*(len(ledger.ObjectID{})+1), func() request { return new(objectsRequest) }},
 	snapshotsProtocol: {0, MaxSnapshots*(MaxSnapshotHeader+16) + 4, func() request { return new(snapshotsRequest) }},
 	partProtocol:      {0, MaxSnapshotPart + 4, func() request { return new(partRequest) }},
@@ -141,14 +142,25 @@ func receiptWithin(ctx context.Context, s Source, id ledger.TxID, wait time.Dura
 // read.
 const proofWeight = 2
 
-func (m *historyRequest) cost() int64 {
+func (m *historyRequest) cost() int64     { return m.any().cost() }
+func (m *historyRequest) weight() float64 { return m.any().weight() }
+
+func (m *historyRequest) answer(ctx context.Context, s Source) (message, error) {
+	return m.any().answer(ctx, s)
+}
+
+func (m *historyRequest) any() *aboutRequest {
+	return &aboutRequest{ledger.AboutAccount(m.Account), m.Before, m.Limit}
+}
+
+func (m *aboutRequest) cost() int64 {
 	return min(maxPage, int64(m.Limit)*(ledger.MaxTxSize+smallAnswer))
 }
-func (m *historyRequest) weight() float64 { return 1 + proofWeight*float64(m.Limit) }
+func (m *aboutRequest) weight() float64 { return 1 + proofWeight*float64(m.Limit) }
 
 // answer returns as much of the page as fits.
-func (m *historyRequest) answer(ctx context.Context, s Source) (message, error) {
-	page, oldest, err := s.History(ctx, m.Account, m.Before, int(m.Limit))
+func (m *aboutRequest) answer(ctx context.Context, s Source) (message, error) {
+	page, oldest, err := s.History(ctx, m.About, m.Before, int(m.Limit))
 	if err != nil {
 		return nil, err
 	}

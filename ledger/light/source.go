@@ -40,11 +40,10 @@ type Blocks interface {
 	//   ctx.Err()  it did not happen in time
 	//   ErrPruned  it did, but the block has been pruned
 	Receipt(ctx context.Context, id ledger.TxID) (*Inclusion, error)
-	// History returns the committed transactions that concern an account, because it sent them or they have an event
-	// from or to it; for the zero address all transactions. It leaves out transactions without effect, and
-	// transactions whose next header is not signed yet. The newest come first: at most limit, all before a position.
+	// History returns the committed transactions that concern a subject, as ledger.Result.Subjects has it. It leaves
+	// out transactions without effect, and transactions whose next header is not signed yet. The newest come first: at most limit, all before a position.
 	// If there are fewer than limit, the node has no more. It has all from the height oldest on.
-	History(ctx context.Context, account ledger.Address, before Position, limit int) (page []Inclusion,
+	History(ctx context.Context, about ledger.Subject, before Position, limit int) (page []Inclusion,
 		oldest uint64, err error)
 }
 

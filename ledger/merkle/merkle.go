@@ -265,6 +265,9 @@ func build(leaves []*leaf, depth, workers int) node {
 		return l
 	}
 	k := sort.Search(len(leaves), func(i int) bool { return bit(&leaves[i].path, depth) == 1 })
+	if workers < 2 {
+		return join(build(leaves[:k], depth+1, 1), build(leaves[k:], depth+1, 1))
+	}
 	var left, right node
 	both(k, len(leaves)-k, workers, minShare,
 		func(w int) { left = build(leaves[:k], depth+1, w) },

@@ -20,7 +20,7 @@ type Source interface {
 	Leaves(at Place, limit int) ([]Leaf, error)
 }
 
-// stored has the parts of a tree that are not in memory.
+// stored finds the parts of a tree that it has no nodes of.
 type stored struct {
 	source Source
 	cache  *Cache

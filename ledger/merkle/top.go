@@ -9,7 +9,7 @@ const (
 	// MaxTopDepth bounds the depth of a Top.
 	MaxTopDepth = 12
 	// MaxTopSize bounds a Top, in bytes: all subtrees at the greatest depth, and the inner nodes above.
-	MaxTopSize = (1<<MaxTopDepth)*(1+sha256.Size) + 1<<MaxTopDepth
+	MaxTopSize = (1<<MaxTopDepth)*(1+32) + 1<<MaxTopDepth
 )
 
 // The binary form of a top: its nodes in preorder.

@@ -126,7 +126,7 @@ func compareLog(t *testing.T, a *App, c *chain, first uint64) {
 		t.Fatalf("log of %d blocks, want %d", len(blocks), len(want))
 	}
 	byID := make(map[ledger.TxID]ledger.Receipt)
-	history := make(map[ledger.Address][]ledger.Receipt)
+	history := make(map[ledger.Subject][]ledger.Receipt)
 	var everybody []ledger.Receipt
 	for _, b := range c.log[first-1:] {
 		for _, r := range b.Receipts {
@@ -135,8 +135,8 @@ func compareLog(t *testing.T, a *App, c *chain, first uint64) {
 			}
 			byID[r.ID] = r
 			everybody = append(everybody, r)
-			for account := range concerns(c.senders[r.ID], r.Result) {
-				history[account] = append(history[account], r)
+			for subject := range r.Subjects(c.senders[r.ID]) {
+				history[subject] = append(history[subject], r)
 			}
 		}
 	}
@@ -155,16 +155,16 @@ func compareLog(t *testing.T, a *App, c *chain, first uint64) {
 			t.Fatalf("receipt %s: %+v, %v, want %+v", id, got, err, want)
 		}
 	}
-	addresses := []ledger.Address{{}}
-	history[ledger.Address{}] = everybody
 	for _, w := range wallets() {
-		addresses = append(addresses, w.address)
+		history[ledger.AboutAccount(w.address)] = history[ledger.AboutAccount(w.address)] // perhaps none
 	}
-	for _, address := range addresses {
+	kinds := make(map[ledger.SubjectKind]bool)
+	for about, want := range history {
+		kinds[about.Kind] = true
 		var all []ledger.Receipt
 		before := Position{}
 		for {
-			page, err := a.History(address, before, 5)
+			page, err := a.History(about, before, 5)
 			check(t, err)
 			if len(page) == 0 {
 				break
@@ -173,9 +173,15 @@ func compareLog(t *testing.T, a *App, c *chain, first uint64) {
 			before = Position{page[len(page)-1].Height, page[len(page)-1].Index}
 		}
 		slices.Reverse(all)
-		if !reflect.DeepEqual(all, history[address]) {
-			t.Fatalf("history of %s has %d transactions, want %d", address, len(all), len(history[address]))
+		if !reflect.DeepEqual(all, want) {
+			t.Fatalf("history of %s has %d transactions, want %d", about, len(all), len(want))
 		}
+	}
+	if got := history[ledger.AboutAccount(ledger.Address{})]; len(got) != len(everybody) {
+		t.Fatalf("history of all accounts has %d transactions, want %d", len(got), len(everybody))
+	}
+	if len(everybody) > 50 && len(kinds) != 3 {
+		t.Fatalf("histories of %d kinds of subjects", len(kinds))
 	}
 }
 
@@ -338,7 +344,7 @@ func TestPrune(t *testing.T) {
 			}
 		}
 	}
-	for _, letter := range []byte{'n', 'x', 'h'} {
+	for _, letter := range []byte{'n', 'x', 'h', 'g'} {
 		pairs, err := a.space.Scan(badgerdb.Range{From: []byte{letter}, To: []byte{letter + 1}, Limit: 1 << 20})
 		check(t, err)
 		for _, p := range pairs {

@@ -203,18 +203,8 @@ func (a *App) writeLog(batch *badgerdb.Batch, b *block) {
 			continue // a later block may include it; perhaps its sender never signed it
 		}
 		batch.Set(a.space, txKey(tx.id), position(nil, p.Height, p.Index))
-		for account := range concerns(sender, result) {
-			batch.Set(a.space, historyKey(account, p), nil)
+		for subject := range result.Subjects(sender) {
+			batch.Set(a.space, historyKey(subject, p), nil)
 		}
 	}
-}
-
-// concerns returns the accounts whose history lists an effective transaction. The zero address, which nobody owns,
-// stands for all accounts: its history lists every effective transaction.
-func concerns(sender ledger.Address, r ledger.Result) map[ledger.Address]bool {
-	accounts := map[ledger.Address]bool{sender: true, {}: true}
-	for _, e := range r.Events {
-		accounts[e.From], accounts[e.To] = true, true
-	}
-	return accounts
 }

@@ -25,6 +25,7 @@ import (
 //	n ‖ height ‖ 1 + index u32      the log: sender and receipt of a transaction
 //	x ‖ transaction ID              height u64 ‖ index u32
 //	h ‖ account ‖ height ‖ index    empty: the transaction concerns the account; the zero account stands for all
+//	g ‖ kind ‖ ID ‖ height ‖ index  empty: the transaction concerns the blob (kind 2) or the object (kind 3)
 //	k ‖ height ‖ part u32           part of a snapshot
 //	k ‖ height ‖ 2³²−1              header of a snapshot, written last
 var (
@@ -59,14 +60,24 @@ func record(key, value []byte) []byte {
 
 // parseRecord is the inverse of record. It checks that the key belongs to the database's.
 func parseRecord(at, record []byte) (key, value []byte, err error) {
-	if len(record) >= 2 && len(record)-2 >= int(binary.BigEndian.Uint16(record)) {
-		n := 2 + int(binary.BigEndian.Uint16(record))
-		key, value = record[2:n:n], record[n:len(record):len(record)]
-		if bytes.Equal(stateKey(key), at) {
-			return key, value, nil
-		}
+	key, value, ok := cutRecord(record)
+	if !ok || !bytes.Equal(stateKey(key), at) {
+		return nil, nil, errRecordAt(at)
 	}
-	return nil, nil, fmt.Errorf("%w: the record at %x does not have the key that belongs there%s", ErrMismatch, at, advice)
+	return key, value, nil
+}
+
+// cutRecord splits a record, whose memory key and value share.
+func cutRecord(record []byte) (key, value []byte, ok bool) {
+	if len(record) < 2 || len(record)-2 < int(binary.BigEndian.Uint16(record)) {
+		return nil, nil, false
+	}
+	n := 2 + int(binary.BigEndian.Uint16(record))
+	return record[2:n:n], record[n:len(record):len(record)], true
+}
+
+func errRecordAt(at []byte) error {
+	return fmt.Errorf("%w: the record at %x does not have the key that belongs there%s", ErrMismatch, at, advice)
 }
 
 // Letters of the indexes by account.
@@ -82,8 +93,16 @@ func txKey(id ledger.TxID) []byte { return append([]byte{'x'}, id[:]...) }
 // logKey returns the log's key of a block, at index 0, or of the transaction at index-1 in it.
 func logKey(height uint64, index uint32) []byte { return position([]byte{'n'}, height, index) }
 
-func historyKey(a ledger.Address, p Position) []byte {
-	return position(append([]byte{'h'}, a[:]...), p.Height, p.Index)
+// historyOf returns what the keys of a subject's history begin with.
+func historyOf(s ledger.Subject) []byte {
+	if s.Kind == ledger.SubjectAccount {
+		return append([]byte{'h'}, s.ID[:]...)
+	}
+	return append([]byte{'g', byte(s.Kind)}, s.ID[:]...)
+}
+
+func historyKey(s ledger.Subject, p Position) []byte {
+	return position(historyOf(s), p.Height, p.Index)
 }
 
 // snapshotHeader is the part number that stands for a snapshot's header.

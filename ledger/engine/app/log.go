@@ -89,18 +89,17 @@ func (a *App) receiptAt(p Position) (ledger.Receipt, error) {
 	return r, err
 }
 
-// History returns the receipts of the transactions that an account sent and paid for, and of transactions that paid it
-// or gave it something: newest first, at most limit, all before a position. The zero Position starts at the newest. The
-// zero address has the receipts of all accounts.
-func (a *App) History(account ledger.Address, before Position, limit int) ([]ledger.Receipt, error) {
+// History returns the receipts of the transactions that concern a subject, as ledger.Result.Subjects has it: newest
+// first, at most limit, all before a position. The zero Position starts at the newest.
+func (a *App) History(about ledger.Subject, before Position, limit int) ([]ledger.Receipt, error) {
 	if head := a.View().Height; before == (Position{}) || before.Height > head {
 		before = Position{Height: head + 1}
 	}
-	r := badgerdb.Range{From: append([]byte{'h'}, account[:]...), To: historyKey(account, before), Descending: true,
-		Limit: max(limit, 0), MaxBytes: 1 << 20}
+	r := badgerdb.Range{From: historyOf(about), To: historyKey(about, before), Descending: true, Limit: max(limit, 0),
+		MaxBytes: 1 << 20}
 	pairs, err := a.space.Scan(r)
 	if err != nil {
-		return nil, fmt.Errorf("read history of %s: %w", account, err)
+		return nil, fmt.Errorf("read history of %s: %w", about, err)
 	}
 	var receipts []ledger.Receipt
 	for _, pair := range pairs {
@@ -110,7 +109,7 @@ func (a *App) History(account ledger.Address, before Position, limit int) ([]led
 			break
 		}
 		if err != nil {
-			return nil, fmt.Errorf("read history of %s: %w", account, err)
+			return nil, fmt.Errorf("read history of %s: %w", about, err)
 		}
 		receipts = append(receipts, receipt)
 	}

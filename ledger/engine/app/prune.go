@@ -79,8 +79,8 @@ func (a *App) pruneRecord(batch *badgerdb.Batch, p badgerdb.Pair) error {
 		return err
 	}
 	batch.Delete(a.space, txKey(receipt.ID))
-	for account := range concerns(sender, receipt.Result) {
-		batch.Delete(a.space, historyKey(account, Position{at.Height, at.Index - 1}))
+	for subject := range receipt.Subjects(sender) {
+		batch.Delete(a.space, historyKey(subject, Position{at.Height, at.Index - 1}))
 	}
 	return nil
 }

@@ -33,22 +33,22 @@ func (s *source) Leaves(at merkle.Place, limit int) ([]merkle.Leaf, error) {
 	if next := after(at.Last()); next != nil {
 		end = pathKey(*next)
 	}
-	pairs, err := s.snap.Scan(badgerdb.Range{From: pathKey(at.Prefix), To: end, Limit: limit})
-	if err != nil {
-		return nil, err
-	}
-	leaves := make([]merkle.Leaf, len(pairs))
-	for i, p := range pairs {
-		if leaves[i], err = leafOf(p); err != nil {
-			return nil, err
-		}
-	}
-	return leaves, nil
+	leaves := make([]merkle.Leaf, 0, limit)
+	err := s.snap.Each(badgerdb.Range{From: pathKey(at.Prefix), To: end, Limit: limit}, func(key, value []byte) error {
+		l, err := leafOf(key, value)
+		leaves = append(leaves, l)
+		return err
+	})
+	return leaves, err
 }
 
-func leafOf(p badgerdb.Pair) (merkle.Leaf, error) {
-	_, value, err := parseRecord(p.Key, p.Value)
-	return merkle.Leaf{Path: merkle.Hash(p.Key[1:]), Value: sha256.Sum256(value)}, err
+// leafOf returns the leaf of a record. Its path is the database's key: whoever reads the record's key compares the two.
+func leafOf(at, record []byte) (merkle.Leaf, error) {
+	_, value, ok := cutRecord(record)
+	if !ok || len(at) != 1+len(merkle.Hash{}) {
+		return merkle.Leaf{}, errRecordAt(at)
+	}
+	return merkle.Leaf{Path: merkle.Hash(at[1:]), Value: sha256.Sum256(value)}, nil
 }
 
 // disk keeps the state and its tree in the database.
@@ -128,7 +128,7 @@ func (d *disk) leaves() iter.Seq2[merkle.Leaf, error] {
 				return
 			}
 			for _, p := range pairs {
-				if l, err := leafOf(p); !yield(l, err) || err != nil {
+				if l, err := leafOf(p.Key, p.Value); !yield(l, err) || err != nil {
 					return
 				}
 			}

@@ -74,20 +74,26 @@ const (
 	// MinFree: nothing is written when fewer bytes of the disk are free. Badger writes through memory maps, and on a
 	// full disk such a write ends the process.
 	MinFree = 128 << 20
+	// tableSize is the size in bytes of all tables. Badger's default doubles it with each level, and its merges hold some
+	// 13 tables of twice that size in memory, two merges at once: with 10 million records that was 4 GiB.
+	tableSize = 4 << 20
 	// A merge begins at levelZero unmerged tables. At levelZeroStall writes wait for it.
 	levelZero, levelZeroStall = 4, 12
 )
 
 func badgerOptions(o Options) badger.Options {
-	return badgerdisk.Options(o.Dir, o.Logger).
+	opt := badgerdisk.Options(o.Dir, o.Logger).
 		WithMemTableSize(memTable).
 		WithNumMemtables(2).
 		WithValueLogFileSize(valueLog).
 		// Records change and end, and Badger reclaims the space of old values in the index only.
 		WithValueThreshold(memTable / 8).
 		WithNumCompactors(2).
+		WithBaseTableSize(tableSize).
 		WithNumLevelZeroTables(levelZero).
 		WithNumLevelZeroTablesStall(levelZeroStall)
+	opt.TableSizeMultiplier = 1
+	return opt
 }
 
 // Open opens or makes the database. Errors wrap ErrCorrupt if its files are damaged, ErrLocked if another process has

@@ -64,3 +64,11 @@ func (s *Snapshot) Scan(r Range) (pairs []Pair, err error) {
 	runtime.KeepAlive(s)
 	return pairs, err
 }
+
+// Each calls fn with the pairs of a range, in order, until fn returns an error, which is Each's own then. fn must not
+// keep key and value.
+func (s *Snapshot) Each(r Range, fn func(key, value []byte) error) error {
+	err := s.space.db.with(func(*badger.DB) error { return s.space.each(s.txn, r, fn) })
+	runtime.KeepAlive(s)
+	return err
+}

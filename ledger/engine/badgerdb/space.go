@@ -79,30 +79,45 @@ func (s *Space) scan(b *badger.DB, r Range) ([]Pair, error) {
 	return s.scanIn(txn, r)
 }
 
-func (s *Space) scanIn(txn *badger.Txn, r Range) ([]Pair, error) {
+func (s *Space) scanIn(txn *badger.Txn, r Range) (pairs []Pair, err error) {
+	err = s.each(txn, r, func(key, value []byte) error {
+		pairs = append(pairs, Pair{bytes.Clone(key), append([]byte{}, value...)})
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return pairs, nil
+}
+
+// each calls fn with the pairs of a range.
+func (s *Space) each(txn *badger.Txn, r Range, fn func(key, value []byte) error) error {
 	it := txn.NewIterator(badger.IteratorOptions{Prefix: s.common(r), Reverse: r.Descending})
 	defer it.Close()
-	var pairs []Pair
-	size := 0
-	for it.Seek(s.start(r)); it.ValidForPrefix(s.prefix) && len(pairs) < r.Limit; it.Next() {
-		key := it.Item().KeyCopy(nil)[len(s.prefix):]
+	found, size := 0, 0
+	defer func() { s.db.read.Add(uint64(size)) }()
+	for it.Seek(s.start(r)); it.ValidForPrefix(s.prefix) && found < r.Limit; it.Next() {
+		key := it.Item().Key()[len(s.prefix):]
 		if r.Descending && r.To != nil && bytes.Compare(key, r.To) >= 0 {
 			continue
 		}
 		if r.Descending && bytes.Compare(key, r.From) < 0 || !r.Descending && r.To != nil && bytes.Compare(key, r.To) >= 0 {
 			break
 		}
-		value, err := it.Item().ValueCopy([]byte{})
+		var wrong error
+		err := it.Item().Value(func(value []byte) error {
+			found, size = found+1, size+len(key)+len(value)
+			wrong = fn(key, value)
+			return nil
+		})
 		if err != nil {
-			return nil, fmt.Errorf("%w: read: %v", ErrCorrupt, err)
+			return fmt.Errorf("%w: read: %v", ErrCorrupt, err)
 		}
-		s.db.read.Add(uint64(len(key) + len(value)))
-		pairs = append(pairs, Pair{key, value})
-		if size += len(key) + len(value); r.MaxBytes > 0 && size >= r.MaxBytes {
-			break
+		if wrong != nil || r.MaxBytes > 0 && size >= r.MaxBytes {
+			return wrong
 		}
 	}
-	return pairs, nil
+	return nil
 }
 
 // common returns a prefix of all keys in a range, the longer the better: Badger then passes over tables without it.
