@@ -9,7 +9,6 @@ import (
 	"sync"
 	"time"
 
-	dbm "github.com/cometbft/cometbft-db"
 	abci "github.com/cometbft/cometbft/abci/types"
 	"github.com/cometbft/cometbft/blocksync"
 	"github.com/cometbft/cometbft/config"
@@ -51,8 +50,7 @@ type chain struct {
 	sw        *sw
 	guard     *guard
 	gossip    *gossip
-	state     sm.Store // read only, as is states, its database
-	states    dbm.DB
+	state     sm.Store // read only
 	offences  *offences
 	handovers handovers
 	wal       wal // owned by the goroutine that commits blocks
@@ -188,7 +186,7 @@ func (c *chain) openStores() error {
 	if err != nil {
 		return fmt.Errorf("open consensus state: %w", err)
 	}
-	c.states = states
+	c.handovers.states = states
 	kept, err := c.cfg.stores(&config.DBContext{ID: "offences"})
 	if err == nil {
 		c.offences, err = openOffences(kept, c.cfg.members, c.cfg.log)
