@@ -21,6 +21,7 @@ import (
 	"walrus/config"
 	"walrus/dht"
 	"walrus/ledger"
+	"walrus/ledger/light"
 	"walrus/ledger/wallet"
 	"walrus/p2p"
 	"walrus/shards"
@@ -62,6 +63,12 @@ type Config struct {
 	MDNS bool
 	// AddressBook is a file that remembers the addresses of nodes. "" remembers nothing.
 	AddressBook string
+	// Trust is a checkpoint to start from, height:hash, from somebody trusted (walrus checkpoint prints it). "" starts
+	// from the genesis; a genesis older than two epochs proves nothing.
+	Trust string
+	// TrustFile keeps the newest verified block between runs, so that trust does not expire while the client is in use. ""
+	// keeps nothing.
+	TrustFile string
 	// Wallet pays. nil: Open succeeds, reading works, and operations that cost WAL return ErrNoWallet.
 	Wallet *wallet.Wallet
 	// Epochs is the default number of epochs for Store. 0 means 1.
@@ -91,7 +98,7 @@ func LoadConfig(path string) (Config, error) {
 		return Config{}, err
 	}
 	c := Config{
-		Bootstrap: file.Bootstrap, MDNS: file.Neighbours(true), AddressBook: file.AddressBook, Epochs: file.Epochs, TempDir: file.TempDir,
+		Bootstrap: file.Bootstrap, MDNS: file.Neighbours(true), AddressBook: file.AddressBook, Trust: file.Trust, TrustFile: file.TrustFile, Epochs: file.Epochs, TempDir: file.TempDir,
 	}
 	if c.Genesis, err = config.LoadGenesis(file.Genesis); err != nil {
 		return Config{}, err
@@ -142,13 +149,21 @@ func Open(ctx context.Context, cfg Config) (*Client, error) {
 	if cfg.UserAgent == "" {
 		cfg.UserAgent = "walrus-go"
 	}
+	trust := clientnode.Trust{File: cfg.TrustFile}
+	if cfg.Trust != "" {
+		at, err := light.ParseCheckpoint(cfg.Trust)
+		if err != nil {
+			return nil, fmt.Errorf("open walrus: Config.Trust: %w", err)
+		}
+		trust.Checkpoint = &at
+	}
 	bounds := client.Default()
 	bounds.TempDir = cfg.TempDir
 	n, err := clientnode.Open(ctx, clientnode.Config{
 		P2P:    p2p.Config{Network: cfg.Genesis.Network, Key: cfg.Key, Allow: cfg.Allow, UserAgent: cfg.UserAgent},
 		DHT:    dht.Config{Bootstrap: cfg.Bootstrap, MDNS: cfg.MDNS, AddressBook: cfg.AddressBook},
 		Client: bounds, Join: joinTimeout, Logger: cfg.Logger,
-	}, clientnode.Light(cfg.Genesis, cfg.Wallet, cfg.Logger))
+	}, clientnode.LightFrom(cfg.Genesis, trust, cfg.Wallet, cfg.Logger))
 	if err != nil {
 		return nil, err
 	}

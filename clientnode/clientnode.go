@@ -16,6 +16,7 @@ import (
 
 	"walrus/client"
 	"walrus/dht"
+	"walrus/ledger"
 	"walrus/ledger/light"
 	"walrus/p2p"
 )
@@ -193,6 +194,7 @@ func (c *Node) watchClock(ctx context.Context, log *slog.Logger) {
 	if c.chain.Light == nil {
 		return
 	}
+	c.watch.Go(func() { light.KeepTrust(ctx, c.chain.Light) })
 	c.watch.Go(func() {
 		c.chain.Light.WatchClock(ctx, func(ahead time.Duration, wrong bool) {
 			if wrong {
@@ -250,4 +252,26 @@ func QueryStatus(ctx context.Context, cfg Config, addr string) (st p2p.NodeStatu
 		return st, err
 	}
 	return host.NodeStatus(ctx, info.ID)
+}
+
+// QueryHead asks the caller's own node at a full multiaddr (with /p2p/ID) for its newest block, without joining the
+// network. The node is believed.
+func QueryHead(ctx context.Context, cfg Config, g *ledger.Genesis, addr string) (head light.Head, err error) {
+	info, err := peer.AddrInfoFromString(addr)
+	if err != nil {
+		return head, fmt.Errorf("node address %q: %w", addr, err)
+	}
+	host, err := NewHost(cfg)
+	if err != nil {
+		return head, err
+	}
+	defer func() { err = errors.Join(err, host.Close()) }()
+	if err := host.Connect(ctx, *info); err != nil {
+		return head, err
+	}
+	l, err := light.New(light.Config{Genesis: g, Host: host.Libp2p(), Logger: cfg.Logger, Hasty: true})
+	if err != nil {
+		return head, err
+	}
+	return light.HeadOf(ctx, l, info.ID)
 }

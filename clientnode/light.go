@@ -31,8 +31,15 @@ type OpenChain func(h host.Host, connect func(context.Context, peer.ID) error) (
 
 // Light opens the ledger of the network of genesis g. Nodes prove every answer. w may be nil: then nothing can be paid.
 func Light(g *ledger.Genesis, w *wallet.Wallet, log *slog.Logger) OpenChain {
+	return LightFrom(g, Trust{}, w, log)
+}
+
+// LightFrom is Light with another start of trust than the genesis.
+func LightFrom(g *ledger.Genesis, trust Trust, w *wallet.Wallet, log *slog.Logger) OpenChain {
 	return func(h host.Host, connect func(context.Context, peer.ID) error) (Chain, error) {
-		l, err := light.New(light.Config{Genesis: g, Host: h, Connect: connect, Logger: log})
+		cfg := light.Config{Genesis: g, Host: h, Connect: connect, Logger: log}
+		trust.apply(&cfg)
+		l, err := light.New(cfg)
 		if err != nil {
 			return Chain{}, err
 		}
@@ -56,7 +63,7 @@ type proven struct {
 // Committees returns the current epoch and its committees, or the newest ones known if no node proves any.
 func (p *proven) Committees(ctx context.Context) (epoch uint32, all certs.Committees, err error) {
 	epoch, all, err = p.light.Committees(ctx)
-	if err == nil || ctx.Err() != nil {
+	if err == nil || ctx.Err() != nil || errors.Is(err, light.ErrExpired) || errors.Is(err, light.ErrCheckpoint) {
 		return epoch, all, err
 	}
 	lied := errors.Is(err, light.ErrLied)

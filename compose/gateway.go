@@ -7,6 +7,7 @@ import (
 	"walrus/clientnode"
 	"walrus/config"
 	"walrus/gateway"
+	"walrus/ledger/light"
 	"walrus/ledger/wallet"
 	"walrus/monitor"
 	"walrus/node"
@@ -30,7 +31,8 @@ func (g *Gateway) OperatorToken() (string, error) {
 }
 
 // NodeGateway configures the gateway beside a node, for node.OpenGatewayBeside. node.yaml must have a section for it.
-func NodeGateway(n *config.Node, version string, log *slog.Logger) (*Gateway, error) {
+// own returns the newest block of the node's own ledger.
+func NodeGateway(n *config.Node, own func() (light.Point, bool), version string, log *slog.Logger) (*Gateway, error) {
 	genesis, err := config.LoadGenesis(n.Genesis)
 	if err != nil {
 		return nil, err
@@ -42,7 +44,7 @@ func NodeGateway(n *config.Node, version string, log *slog.Logger) (*Gateway, er
 		}
 	}
 	g := DefaultGateway()
-	g.Client, g.Open = config.ClientProcess(genesis.Network, version, log), clientnode.Light(genesis, payer, log)
+	g.Client, g.Open = config.ClientProcess(genesis.Network, version, log), clientnode.LightFrom(genesis, clientnode.Trust{Own: own}, payer, log)
 	g.Site.API.Version, g.Site.API.Publisher = version, payer != nil
 	g.Site.API.Store.UploadDir = filepath.Join(n.Home, "uploads")
 	if err := nodeGateway(&g.Site, &n.Gateway); err != nil {

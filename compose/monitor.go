@@ -52,5 +52,5 @@ func NodeMonitor(ctx context.Context, n *config.Node, running *node.Node, versio
 		return nil, err
 	}
 	host, table := running.Parts()
-	return monitornode.OpenBeside(ctx, cfg, host, table, running.Watch(), clientnode.Light(genesis, nil, log))
+	return monitornode.OpenBeside(ctx, cfg, host, table, running.Watch(), clientnode.LightFrom(genesis, clientnode.Trust{Own: running.Newest}, nil, log))
 }

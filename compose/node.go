@@ -69,6 +69,7 @@ func Node(n *config.Node, version string, log *slog.Logger) (node.Config, node.O
 	}
 	consensus := engine.Config{
 		Dir: n.Ledger, Genesis: genesis, Timing: engine.DefaultTiming(), Archive: n.Archive, Logger: log,
+		Trust: n.Trust, StoodStill: n.StoodStill, NewState: n.NewConsensusState,
 	}
 	if consensus.StateCache, err = n.StateCacheBytes(); err != nil {
 		return node.Config{}, nil, fmt.Errorf("%s: %w", n.Home, err)

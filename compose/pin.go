@@ -73,7 +73,7 @@ func NodePins(ctx context.Context, n *config.Node, running *node.Node, version s
 	cfg.Client.DHT.Bootstrap, cfg.Client.DHT.MDNS = n.Bootstrap, n.Neighbours()
 	cfg.Heard = running.Fresh()
 	host, table := running.Parts()
-	p, err := pinnode.OpenBeside(ctx, cfg, host, table, clientnode.Light(genesis, nil, log))
+	p, err := pinnode.OpenBeside(ctx, cfg, host, table, clientnode.LightFrom(genesis, clientnode.Trust{Own: running.Newest}, nil, log))
 	if err != nil {
 		return nil, err
 	}

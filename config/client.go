@@ -10,6 +10,7 @@ import (
 
 	"walrus/internal/userfile"
 	"walrus/ledger"
+	"walrus/ledger/light"
 	"walrus/ledger/wallet"
 	"walrus/p2p"
 )
@@ -45,6 +46,13 @@ type Client struct {
 	// AddressBook is the file that remembers nodes' addresses, so that the client can join when bootstrap nodes are
 	// down. "" remembers nothing. Default client-peers.json.
 	AddressBook string `yaml:"addressBook"`
+	// Trust is a checkpoint to start from, height:hash, from somebody trusted. Default "": start from the genesis.
+	Trust string `yaml:"trust"`
+	// TrustFile is the file that keeps the newest verified block, so that trust does not expire while the client is in
+	// use. "" keeps nothing. Default client-trust.json.
+	TrustFile string `yaml:"trustFile"`
+	// Own returns the newest header of a storage node in this process; nil without. Not in the file.
+	Own func() (light.Point, bool) `yaml:"-"`
 	// Wallet is the file with the key that pays; not needed for reading. Default wallet.yaml.
 	Wallet string `yaml:"wallet"`
 	// MaxFee bounds the fee of a transaction, in multiples of the least fee: while the ledger is busy, nodes ask for more,
@@ -64,7 +72,8 @@ type Client struct {
 // DefaultClient returns the default values of a client's configuration.
 func DefaultClient() Client {
 	return Client{
-		Genesis: "genesis.yaml", AddressBook: "client-peers.json", Wallet: "wallet.yaml", Epochs: 1, MaxFee: wallet.DefaultMaxFee,
+		Genesis: "genesis.yaml", AddressBook: "client-peers.json", TrustFile: "client-trust.json", Wallet: "wallet.yaml", Epochs: 1,
+		MaxFee:         wallet.DefaultMaxFee,
 		MaxConnections: p2p.HomeLimits().Conns.All,
 		Log:            Log{Format: "text"},
 	}
@@ -119,6 +128,7 @@ func LoadClient(path string) (*Client, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	err = locate(path, pathKey{"genesis", &c.Genesis}, pathKey{"addressBook", &c.AddressBook}, pathKey{"tempDir", &c.TempDir},
+		pathKey{"trustFile", &c.TrustFile},
 		pathKey{"wallet", &c.Wallet}, pathKey{"faucet", &c.Faucet}, pathKey{"identity", &c.Identity})
 	if err = errors.Join(err, locateAllow(path, c.Allow)); err != nil {
 		return nil, err
@@ -165,6 +175,11 @@ func (c *Client) Validate() error {
 	}
 	if err := checkPeerAddrs("bootstrap", c.Bootstrap); err != nil {
 		return err
+	}
+	if c.Trust != "" {
+		if _, err := light.ParseCheckpoint(c.Trust); err != nil {
+			return fmt.Errorf("key \"trust\": %w", err)
+		}
 	}
 	return c.Log.Validate()
 }

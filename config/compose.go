@@ -7,6 +7,7 @@ import (
 	"walrus/client"
 	"walrus/clientnode"
 	"walrus/dht"
+	"walrus/ledger/light"
 	"walrus/ledger/wallet"
 	"walrus/p2p"
 )
@@ -59,5 +60,35 @@ func (c *Client) Compose(version string, payer *wallet.Wallet, log *slog.Logger)
 		cfg.P2P.Limits = c.Limits()
 	}
 	cfg.Client.TempDir = c.TempDir
-	return cfg, clientnode.Light(genesis, payer, log), nil
+	trust, err := c.trust()
+	if err != nil {
+		return clientnode.Config{}, nil, err
+	}
+	return cfg, clientnode.LightFrom(genesis, trust, payer, log), nil
+}
+
+// trust returns the start of the client's trust.
+func (c *Client) trust() (clientnode.Trust, error) {
+	t := clientnode.Trust{File: c.TrustFile, Own: c.Own}
+	if c.Trust != "" {
+		at, err := light.ParseCheckpoint(c.Trust)
+		if err != nil {
+			return t, err
+		}
+		t.Checkpoint = &at
+	}
+	return t, nil
+}
+
+// KeepTrust makes at the newest block that the client's next run believes.
+func (c *Client) KeepTrust(at light.Point) error {
+	genesis, err := LoadGenesis(c.Genesis)
+	if err != nil {
+		return err
+	}
+	trust, err := c.trust()
+	if err != nil {
+		return err
+	}
+	return trust.Keep(genesis, at)
 }

@@ -25,7 +25,7 @@ func TestClientErrors(t *testing.T) {
 	for _, tt := range []struct{ name, text, want string }{
 		{"unknown key", "genesis: g\nbootstraps: []\n", `client.yaml:2: unknown key "bootstraps": did you mean "bootstrap"?`},
 		{"unknown nested key", "log:\n  lebel: info\n", `client.yaml:2: unknown key "log.lebel": did you mean "level"?`},
-		{"nothing close", "waffle: x\n", `client.yaml:1: unknown key "waffle": known keys are addressBook, allow, bootstrap, epochs, faucet, genesis, identity, log, maxConnections, maxFee, mdns, tempDir, wallet`},
+		{"nothing close", "waffle: x\n", `client.yaml:1: unknown key "waffle": known keys are addressBook, allow, bootstrap, epochs, faucet, genesis, identity, log, maxConnections, maxFee, mdns, tempDir, trust, trustFile, wallet`},
 		{"other case", "addressbook: x\n", `did you mean "addressBook"?`},
 		{"twice", "genesis: a\ngenesis: b\n", `duplicate key "genesis"`},
 		{"wrong type", "mdns: maybe\n", `client.yaml:1: key "mdns": want true or false`},
@@ -73,7 +73,7 @@ func TestClientPaths(t *testing.T) {
 	}
 	want := Client{
 		Path: path, Genesis: filepath.Join(filepath.Dir(dir), "net", "g.yaml"), AddressBook: "/var/book", MDNS: new(true), MaxConnections: 150,
-		Wallet: filepath.Join(dir, "wallet.yaml"), MaxFee: 10, Epochs: 1, Log: Log{Format: "text"},
+		TrustFile: filepath.Join(dir, "client-trust.json"), Wallet: filepath.Join(dir, "wallet.yaml"), MaxFee: 10, Epochs: 1, Log: Log{Format: "text"},
 	}
 	if !reflect.DeepEqual(*c, want) {
 		t.Errorf("got %+v\nwant %+v", *c, want)

@@ -135,8 +135,20 @@ func (k *Keys) write(home string) error {
 	if err := writeKey(filepath.Join(dir, blsKeyFile), blsKeyKind, k.BLS.Bytes()); err != nil {
 		return err
 	}
-	return writeKey(filepath.Join(dir, consensusKeyFile), consensusKeyKind, k.Consensus.Seed())
+	path := filepath.Join(dir, consensusKeyFile)
+	if _, err := os.Lstat(path); err == nil { // it may have signed: its state stays as it is
+		return nil
+	}
+	// A new key has signed nothing. The state comes first: a key without it does not sign.
+	err := userfile.CreateNew(filepath.Join(dir, consensusStateFile), []byte(neverSigned), 0o600)
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return writeKey(path, consensusKeyKind, k.Consensus.Seed())
 }
+
+// neverSigned is the consensus state of a key that has signed nothing.
+const neverSigned = `{"height":"0","round":0,"step":0}` + "\n"
 
 func writeKey(path, kind string, secret []byte) error {
 	err := userfile.CreateNew(path, []byte(kind+" "+hex.EncodeToString(secret)+"\n"), 0o600)

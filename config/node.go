@@ -19,6 +19,7 @@ import (
 	"github.com/multiformats/go-multiaddr"
 
 	"walrus/internal/userfile"
+	"walrus/ledger/light"
 	"walrus/p2p"
 )
 
@@ -83,6 +84,12 @@ type Node struct {
 
 // Chain has the keys of node.yaml about the ledger.
 type Chain struct {
+	// Trust is a checkpoint to start from, needed if the ledger here is older than the trust period. Not in the file.
+	Trust *light.Checkpoint `yaml:"-"`
+	// StoodStill vouches that the ledger stood still while the node did not run. Not in the file.
+	StoodStill bool `yaml:"-"`
+	// NewConsensusState makes a missing file of the consensus key's last signature anew. Not in the file.
+	NewConsensusState bool `yaml:"-"`
 	// Ledger is the folder of the ledger's blocks and state. Default ledger.
 	Ledger string `yaml:"ledger"`
 	// Pace of the ledger, the same for all nodes of a network: network for nodes in different places, local for nodes

@@ -43,7 +43,7 @@ func (c *cluster) useEngine(t testing.TB) {
 	c.openLedger = func(i int, cfg *node.Config) node.OpenLedger {
 		dir := c.members[i].dir
 		return node.Engine(engine.Config{
-			Dir: filepath.Join(dir, "ledger"), Genesis: c.genesis, ConsensusKey: keys[i], StateFile: dir + ".consensus",
+			Dir: filepath.Join(dir, "ledger"), Genesis: c.genesis, ConsensusKey: keys[i], StateFile: dir + ".consensus", NewState: true,
 			Timing: engine.DevnetTiming(), Logger: cfg.Logger,
 		})
 	}

@@ -19,7 +19,7 @@ func (n *Node) openWatch() error {
 	if n.cfg.Watch == "" {
 		return nil
 	}
-	l, err := light.New(light.Config{Genesis: n.cfg.Genesis, Host: n.host.Libp2p(), Connect: n.dht.Connect, Logger: n.log})
+	l, err := light.New(light.Config{Genesis: n.cfg.Genesis, Host: n.host.Libp2p(), Connect: n.dht.Connect, Known: n.Newest, Logger: n.log})
 	if errors.Is(err, ledger.ErrGenesis) {
 		return nil
 	}
@@ -34,6 +34,15 @@ func (n *Node) openWatch() error {
 	n.closers = append(n.closers, n.watch.Close)
 	n.rebutter, err = monitornode.NewRebutter(n.watch, n.host, n.dht, n.cfg.P2P.Key, n.log)
 	return err
+}
+
+// Newest returns the newest block of the node's own ledger, from which light clients in the same process may start;
+// false if there is none.
+func (n *Node) Newest() (light.Point, bool) {
+	if l, ok := n.ledger.(interface{ Newest() (light.Point, bool) }); ok {
+		return l.Newest()
+	}
+	return light.Point{}, false
 }
 
 // Watch returns what monitors say, for queries and for a monitor beside the node; nil if the node does not listen to

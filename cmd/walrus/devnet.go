@@ -160,7 +160,10 @@ func (a *app) devnetUp(ctx context.Context, net *config.Devnet, web *devnetGatew
 	var nodes []*node.Node
 	var addrs []string
 	for _, home := range net.Homes {
-		n, err := a.openNode(home, []any{"node", filepath.Base(home)})
+		n, err := a.openNode(home, []any{"node", filepath.Base(home)}, func(c *config.Node) error {
+			c.StoodStill = true // all members are started here
+			return nil
+		})
 		if err != nil {
 			return errors.Join(fmt.Errorf("open node %s: %w", home, err), closeAll(nodes))
 		}
@@ -168,6 +171,9 @@ func (a *app) devnetUp(ctx context.Context, net *config.Devnet, web *devnetGatew
 		addrs = append(addrs, n.Addrs()...)
 	}
 	return runAll(ctx, nodes, (*node.Node).Serving, func(ctx context.Context, start func(task)) error {
+		if err := renewTrust(net, nodes[0]); err != nil {
+			return err
+		}
 		r := newDevnetReport(net)
 		r.Ready, r.Addresses = true, addrs
 		if web.bind != "" {
@@ -182,7 +188,7 @@ func (a *app) devnetUp(ctx context.Context, net *config.Devnet, web *devnetGatew
 			return err
 		}
 		if web.pins {
-			p, err := web.openPins(ctx, a, net)
+			p, err := web.openPins(ctx, a, net, nodes[0])
 			if err != nil {
 				return err
 			}
@@ -196,6 +202,19 @@ func (a *app) devnetUp(ctx context.Context, net *config.Devnet, web *devnetGatew
 		return a.ready(r, "ready: %d nodes, %d shards; use them with --config %s%s\n", len(nodes), net.Shards,
 			visible(net.Client), orAt)
 	})
+}
+
+// renewTrust lets the clients of the devnet trust its newest block: after a week's pause the one they know is too old.
+func renewTrust(net *config.Devnet, n *node.Node) error {
+	conf, err := config.LoadClient(net.Client)
+	if err != nil {
+		return err
+	}
+	at, ok := n.Newest()
+	if !ok {
+		return nil
+	}
+	return conf.KeepTrust(at)
 }
 
 // devnetReport is the JSON output of devnet init and up.

@@ -63,6 +63,7 @@ func (g *devnetGateway) open(ctx context.Context, a *app, devnet *config.Devnet,
 	if err != nil {
 		return nil, err
 	}
+	conf.Own = first.Newest
 	beside, err := config.LoadNode(devnet.Homes[0])
 	if err != nil {
 		return nil, err
@@ -120,11 +121,12 @@ func (g *devnetGateway) startMonitors(ctx context.Context, a *app, devnet *confi
 func devnetPins(devnet *config.Devnet) string { return filepath.Join(devnet.Dir, "pins") }
 
 // openPins opens the pinner of a devnet. Commands reach it at its home.
-func (g *devnetGateway) openPins(ctx context.Context, a *app, devnet *config.Devnet) (*pinnode.Node, error) {
+func (g *devnetGateway) openPins(ctx context.Context, a *app, devnet *config.Devnet, first *node.Node) (*pinnode.Node, error) {
 	conf, err := config.LoadClient(devnet.Client)
 	if err != nil {
 		return nil, err
 	}
+	conf.Own = first.Newest
 	log, err := a.logger(conf.Log.Serving())
 	if err != nil {
 		return nil, err

@@ -127,7 +127,7 @@ func (a nodeApp) startNodeGateway(ctx context.Context, n *node.Node, home string
 	if err != nil {
 		return "", err
 	}
-	gw, err := compose.NodeGateway(conf, version, log)
+	gw, err := compose.NodeGateway(conf, n.Newest, version, log)
 	if err != nil {
 		return "", err
 	}

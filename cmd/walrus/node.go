@@ -53,7 +53,7 @@ func homeFlag(c *cobra.Command, home *string) {
 }
 
 func nodeRunCommand(a *app) *cobra.Command {
-	var home string
+	var o runFlags
 	c := &cobra.Command{
 		Use:   "run --home FOLDER",
 		Short: "run a storage node until interrupted",
@@ -66,18 +66,39 @@ walrus pin finds them with the node's home. With monitor.enabled it also probes 
 standard error. The first interrupt (Ctrl-C, or SIGTERM) stops the node in order, a second one at once. SIGHUP reads "allow"
 of node.yaml and its files again: peers that are not on the list any more are disconnected.
 
+A node whose newest block is older than the trust period (two epochs) does not start without --trust HEIGHT:HASH, a
+checkpoint that somebody you trust has printed with walrus checkpoint. HEIGHT:HASH:stalled vouches that the ledger stood still
+after that block, and genesis that the network begins only now.
+
   walrus node run --home /var/lib/walrus
   walrus node run --home D/node-0 --log-level debug`,
 		Args: args(cobra.NoArgs, "no arguments"),
-		RunE: func(c *cobra.Command, _ []string) error { return nodeApp{a}.nodeRun(c.Context(), home) },
+		RunE: func(c *cobra.Command, _ []string) error { return nodeApp{a}.nodeRun(c.Context(), o) },
 	}
-	homeFlag(c, &home)
+	homeFlag(c, &o.home)
+	c.Flags().BoolVar(&o.newState, "new-consensus-state", false,
+		"make keys/consensus.state anew if it is missing: only for a key that never signed, or whose last use is long over")
 	return c
 }
 
-func (a nodeApp) nodeRun(ctx context.Context, home string) error {
+// runFlags are the flags of node run.
+type runFlags struct {
+	home     string
+	newState bool
+}
+
+func (a nodeApp) nodeRun(ctx context.Context, o runFlags) error {
+	home := o.home
 	asked := reloads()
-	n, err := a.openNode(home, nil)
+	n, err := a.openNode(home, nil, func(c *config.Node) error {
+		c.NewConsensusState = o.newState
+		if a.global.trust == "" {
+			return nil
+		}
+		at, err := light.ParseCheckpoint(a.global.trust)
+		c.Trust = &at
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -137,10 +158,13 @@ type openedNode struct {
 	log        *slog.Logger
 }
 
-// openNode opens the node of home. Its log lines carry attrs.
-func (a *app) openNode(home string, attrs []any) (*openedNode, error) {
+// openNode opens the node of home after a change of its configuration. Its log lines carry attrs.
+func (a *app) openNode(home string, attrs []any, change func(*config.Node) error) (*openedNode, error) {
 	conf, err := config.LoadNode(home)
 	if err != nil {
+		return nil, err
+	}
+	if err := change(conf); err != nil {
 		return nil, err
 	}
 	log, err := a.logger(conf.Log)

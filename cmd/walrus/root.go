@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"walrus/config"
+	"walrus/ledger/light"
 )
 
 // globalFlags are the flags of every command.
@@ -18,6 +19,7 @@ type globalFlags struct {
 	logLevel  string
 	logFormat string
 	timeout   time.Duration
+	trust     string // a checkpoint
 }
 
 const rootLong = `Walrus stores files as blobs, erasure-coded over many storage nodes. A blob stays readable while up to a third of the
@@ -63,11 +65,18 @@ func newRoot(a *app) *cobra.Command {
 	flags.BoolVar(&a.global.json, "json", false, "print JSON on standard output")
 	flags.StringVar(&a.global.logLevel, "log-level", "", "`LEVEL` of logs: debug, info, warn or error (default: $WALRUS_LOG_LEVEL, else the configuration's)")
 	flags.StringVar(&a.global.logFormat, "log-format", "", "`FORMAT` of logs: text or json (default: the configuration's)")
+	flags.StringVar(&a.global.trust, "trust", "",
+		"block to trust, `HEIGHT:HASH`, from somebody you trust (walrus checkpoint prints it)")
 	flags.DurationVar(&a.global.timeout, "timeout", 0,
 		"give up after `TIME`, such as 90s or 5m; no effect on commands that run until interrupted")
 	root.PersistentPreRunE = func(c *cobra.Command, _ []string) error {
 		if err := expandPaths(c.Flags()); err != nil {
 			return err
+		}
+		if a.global.trust != "" {
+			if _, err := light.ParseCheckpoint(a.global.trust); err != nil {
+				return usagef("--trust: %v", err)
+			}
 		}
 		if a.global.timeout < 0 {
 			return usagef("--timeout %s: must not be negative", a.global.timeout)
@@ -89,7 +98,7 @@ func newRoot(a *app) *cobra.Command {
 		{"Pins", []*cobra.Command{pinCommand(a)}},
 		{"Monitors", []*cobra.Command{monitorCommand(a)}},
 		{"Wallet and keys", []*cobra.Command{walletCommand(a), encryptionKeyCommand(a)}},
-		{"The network", []*cobra.Command{infoCommand(a), healthCommand(a), doctorCommand(a)}},
+		{"The network", []*cobra.Command{infoCommand(a), healthCommand(a), checkpointCommand(a), doctorCommand(a)}},
 		{"Gateways", gatewayCommands(a)},
 		{"Nodes and new networks", []*cobra.Command{nodeCommand(a), genesisCommand(a), devnetCommand(a)}},
 		{otherGroup, []*cobra.Command{benchCommand(a), jsonCommand(a), manCommand(a), versionCommand(a)}},
@@ -211,6 +220,9 @@ func (a *app) loadClient() (*config.Client, error) {
 	conf, err := config.LoadClient(path)
 	if err == nil && a.global.wallet != "" {
 		conf.Wallet = absolute(a.global.wallet)
+	}
+	if err == nil && a.global.trust != "" {
+		conf.Trust = a.global.trust
 	}
 	return conf, err
 }

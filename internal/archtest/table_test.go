@@ -60,11 +60,11 @@ var units = map[string]unit{
 	"client/jsonform": {imports: []string{"shards", ledger, "client"}},
 	// The package at the top is for programs of others: what it imports, they link.
 	top: {
-		imports: join(core, ledger, "ledger/wallet", "client", "clientnode", "config", "dht", "p2p", "quilt", "internal/userfile"),
+		imports: join(core, ledger, "ledger/light", "ledger/wallet", "client", "clientnode", "config", "dht", "p2p", "quilt", "internal/userfile"),
 		tests:   []string{"compose", "node"},
 	},
 	// What is only a client wires no store and no engine: programs of others link it.
-	"clientnode": {imports: join(core, ledger, "ledger/light", "ledger/wallet", "client", "p2p", "dht")},
+	"clientnode": {imports: join(core, ledger, "ledger/light", "ledger/wallet", "client", "p2p", "dht", "internal/userfile")},
 	"gateway": {
 		// light shows what it proves; p2p only for the types of the client's answers
 		imports: join(core, ledger, "ledger/light", "client", "client/jsonform", "p2p", "quilt", "internal/blocklist"),
@@ -88,8 +88,8 @@ var units = map[string]unit{
 	// Who is told of trouble, and how; it finds none itself.
 	"alert": {imports: []string{"shards", "internal/pause", "internal/userfile"}},
 
-	"config":  {imports: join(core, ledger, "alert", "ledger/wallet", "client", "clientnode", "p2p", "dht", "internal/userfile")},
-	"compose": {imports: join(join(core, siblings...), ledger, "ledger/engine", "client", "clientnode", "config", "doctor", "gateway", "monitor", "monitor/round", "monitor/score", "monitornode", "node", "pin", "pinapi", "pinnode")},
+	"config":  {imports: join(core, ledger, "alert", "ledger/light", "ledger/wallet", "client", "clientnode", "p2p", "dht", "internal/userfile")},
+	"compose": {imports: join(join(core, siblings...), ledger, "ledger/engine", "ledger/light", "client", "clientnode", "config", "doctor", "gateway", "monitor", "monitor/round", "monitor/score", "monitornode", "node", "pin", "pinapi", "pinnode")},
 	// Measures with hosts of its own, and judges; it opens no store and no engine.
 	"doctor": {imports: []string{ledger, "ledger/light", "p2p", "dht", "internal/ipgroup", "internal/badgerdisk"}},
 	// p2p only for the types of the client's answers; what is opened and wired is node's business.

@@ -9,7 +9,6 @@ import (
 	"sync"
 	"time"
 
-	dbm "github.com/cometbft/cometbft-db"
 	abci "github.com/cometbft/cometbft/abci/types"
 	"github.com/cometbft/cometbft/blocksync"
 	"github.com/cometbft/cometbft/config"
@@ -34,7 +33,8 @@ type chainConfig struct {
 	runs      func() error                          // why the next block cannot be run; nil if it can
 	epochEnd  func() (time.Time, error)             // scheduled end of the epoch of the last block
 	timing    Timing
-	refuses   func() error // why no transactions are taken; nil if they are
+	trust     *light.Checkpoint // the block that its height must have; nil: any
+	refuses   func() error      // why no transactions are taken; nil if they are
 	app       abci.Application
 	pool      pool
 	room      int64 // for transactions in our proposals, in bytes
@@ -51,8 +51,8 @@ type chain struct {
 	sw        *sw
 	guard     *guard
 	gossip    *gossip
-	state     sm.Store // read only, as is states, its database
-	states    dbm.DB
+	state     sm.Store // read only
+	offences  *offences
 	handovers handovers
 	wal       wal // owned by the goroutine that commits blocks
 
@@ -187,7 +187,14 @@ func (c *chain) openStores() error {
 	if err != nil {
 		return fmt.Errorf("open consensus state: %w", err)
 	}
-	c.states = states
+	c.handovers.states = states
+	kept, err := c.cfg.stores(&config.DBContext{ID: "offences"})
+	if err == nil {
+		c.offences, err = openOffences(kept, c.cfg.members, c.cfg.log)
+	}
+	if err != nil {
+		return err
+	}
 	c.state = sm.NewStore(states, sm.StoreOptions{})
 	st, err := c.state.Load()
 	if err != nil {

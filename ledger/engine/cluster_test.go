@@ -124,7 +124,7 @@ func (c *cluster) start(i int) *clusterNode {
 	ctx, cancel := context.WithCancel(c.t.Context())
 	n.cancel, n.ended = cancel, make(chan error, 1)
 	height, _, _ := n.app.at()
-	signs, err := signer(n.key, filepath.Join(dir, "last-signature"), height == 0)
+	signs, err := signer(n.key, filepath.Join(dir, "last-signature"), height == 0, true)
 	if err != nil {
 		c.t.Fatal(err)
 	}

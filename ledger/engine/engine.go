@@ -59,6 +59,15 @@ type Config struct {
 	// StateFile records the last signature of ConsensusKey, so that it never signs twice for one step. It must
 	// outlive Dir: keep it beside the key. Required with ConsensusKey.
 	StateFile string
+	// NewState makes StateFile anew if it is missing. Set it only for a key that has never signed: a copy of this node
+	// that has, or the node itself before it lost the file, would have signed something else. Default false: Run fails.
+	NewState bool
+	// Trust is a block that somebody trusted vouches for. It is needed if the newest block here is older than the trust
+	// period. Default nil: none.
+	Trust *light.Checkpoint
+	// StoodStill vouches that the ledger stood still since the newest block here, whatever its age, as when all members
+	// are started together. Default false.
+	StoodStill bool
 	// Timing sets the pace of consensus. Default DefaultTiming().
 	Timing Timing
 	// Retain: blocks, receipts, events and histories younger than this are kept, by the times in blocks, and more if
@@ -128,6 +137,7 @@ type Node struct {
 	room    int64         // for transactions in our proposals, in bytes: maxTxs; tests set less
 	recent  *proofs       // of the last blocks
 	older   *proofs       // of all others
+	trusted bool          // its newest block was new enough at the start, or vouched for; owned by Run
 	disk    diskWatch
 
 	mu    sync.RWMutex
@@ -151,7 +161,8 @@ func New(cfg Config) (*Node, error) {
 		return nil, err
 	}
 	n := &Node{
-		cfg: cfg, log: cfg.Logger, ready: make(chan struct{}), far: farBehind, room: maxTxs, recent: newProofs(), older: newProofs(),
+		trusted: cfg.StoodStill,
+		cfg:     cfg, log: cfg.Logger, ready: make(chan struct{}), far: farBehind, room: maxTxs, recent: newProofs(), older: newProofs(),
 		moved: make(chan struct{}), disk: diskWatch{log: cfg.Logger},
 	}
 	for _, m := range cfg.Genesis.Members {
@@ -271,9 +282,15 @@ func (n *Node) start(ctx context.Context) (*chain, error) {
 	var signs = follower()
 	if n.cfg.ConsensusKey != nil {
 		// Read before joining: a node that never signed has no blocks.
-		if signs, err = signer(n.cfg.ConsensusKey, n.cfg.StateFile, n.View().Height == 0); err != nil {
+		if signs, err = signer(n.cfg.ConsensusKey, n.cfg.StateFile, n.View().Height == 0, n.cfg.NewState); err != nil {
 			return nil, err
 		}
+	}
+	if !n.trusted { // later it follows the others while they stand still
+		if err := n.goOn(time.Now()); err != nil {
+			return nil, err
+		}
+		n.trusted = true
 	}
 	if err := n.join(ctx); err != nil {
 		return nil, err
@@ -297,7 +314,7 @@ func (n *Node) start(ctx context.Context) (*chain, error) {
 		},
 		runs:    app.Runs,
 		refuses: func() error { return n.disk.refuses(db) },
-		app:     app, pool: app, room: n.room, stores: db.Provider(), signs: signs, log: n.log.With("component", "consensus"),
+		trust:   n.cfg.Trust, app: app, pool: app, room: n.room, stores: db.Provider(), signs: signs, log: n.log.With("component", "consensus"),
 	})
 }
 

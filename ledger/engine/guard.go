@@ -94,6 +94,12 @@ func (g *guard) ProcessProposal(ctx context.Context,
 
 // FinalizeBlock implements abci.Application.
 func (g *guard) FinalizeBlock(ctx context.Context, r *abci.RequestFinalizeBlock) (*abci.ResponseFinalizeBlock, error) {
+	if at := g.chain.cfg.trust; at != nil && at.Height == uint64(r.Height) && at.Hash != [32]byte(r.Hash) {
+		return nil, g.chain.check("follow the chain", fmt.Errorf("%w %s: the others have %x", errOtherChain, at, r.Hash))
+	}
+	if err := g.chain.check("keep evidence", g.chain.offences.note(r.Height, r.Misbehavior)); err != nil {
+		return nil, err
+	}
 	res, err := g.Application.FinalizeBlock(ctx, r)
 	g.height, g.time = r.Height, r.Time
 	return res, g.chain.check(fmt.Sprintf("apply block %d", r.Height), err)

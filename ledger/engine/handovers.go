@@ -16,6 +16,8 @@ import (
 
 // handovers finds the headers that name other validators for the next block than their own.
 type handovers struct {
+	states dbm.DB // of consensus; constant
+
 	mu     sync.Mutex
 	heads  []int64 // their heights, ascending; guarded by mu, as are the next two
 	oldest int64   // heads has all from this height on
@@ -98,7 +100,7 @@ func (s source) Handovers(_ context.Context, after uint64, limit int) ([]*types.
 	if err != nil {
 		return nil, err
 	}
-	heights, oldest, err := c.handovers.above(chainRecords{c.node.BlockStore(), c.states}, int64(min(after, 1<<62)), limit)
+	heights, oldest, err := c.handovers.above(chainRecords{c.node.BlockStore(), c.handovers.states}, int64(min(after, 1<<62)), limit)
 	if err != nil {
 		return nil, err
 	}

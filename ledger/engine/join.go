@@ -49,10 +49,7 @@ type offer struct {
 // errors that leave no usable database. What an attempt has fetched is kept for the next one. But while no other member
 // keeps the next block any more, join goes on: CometBFT would believe that it has caught up.
 func (n *Node) join(ctx context.Context) error {
-	client, err := light.New(light.Config{
-		Genesis: n.cfg.Genesis, Host: n.cfg.Host, Peers: n.others, Connect: n.cfg.Connect, Logger: n.log,
-		Hasty: true, AnyClock: true,
-	})
+	client, err := light.New(n.lightConfig())
 	if err != nil {
 		return err
 	}
@@ -61,6 +58,10 @@ func (n *Node) join(ctx context.Context) error {
 	for {
 		look, cancel := context.WithTimeout(ctx, headWait)
 		head, err := client.Head(look)
+		if errors.Is(err, light.ErrExpired) {
+			cancel()
+			return err
+		}
 		have := n.View().Height
 		known := err == nil || errors.Is(err, light.ErrStalled) || errors.Is(err, light.ErrClock)
 		behind := known && head.Height > have

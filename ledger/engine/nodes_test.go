@@ -155,7 +155,7 @@ func (s *fleet) config(i int, h *p2p.Host) Config {
 	}
 	c := Config{
 		Dir: filepath.Join(s.dir, fmt.Sprint(i), "ledger"), Genesis: s.genesis, Host: h.Libp2p(), Connect: s.connect(h),
-		ConsensusKey: seed("consensus", i), StateFile: filepath.Join(s.dir, fmt.Sprint(i), "last-signature"),
+		ConsensusKey: seed("consensus", i), StateFile: filepath.Join(s.dir, fmt.Sprint(i), "last-signature"), NewState: true,
 		Timing: s.timing, Retain: s.retain, SnapshotEvery: s.every, Waiting: s.waiting, Logger: log,
 	}
 	if s.adjust != nil {

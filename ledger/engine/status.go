@@ -23,8 +23,9 @@ type Status struct {
 	// the first block here.
 	Kept      uint64
 	KeptSince time.Time
-	Room      Room   // of the ledger's disk
-	Stalled   string // a sentence for people, why no block comes; empty when all is well
+	Room      Room      // of the ledger's disk
+	Offences  []Offence // the newest proven double signing, newest last
+	Stalled   string    // a sentence for people, why no block comes; empty when all is well
 }
 
 // MemberStatus describes a voting member of the committee as this node sees it.
@@ -173,6 +174,7 @@ func (c *chain) status() Status {
 		s.Validators = append(s.Validators, MemberStatus{m.id, m.name, int(m.shares), self ||
 			c.sw.peer(m.id) != nil || c.sw.links[m.id].distant() && !c.sw.voices.silent(&m, time.Now()), c.sw.other(m.id)})
 	}
+	s.Offences = c.offences.newest()
 	s.Stalled = s.stalled(since, c.lost(s.enough()), frozen, due)
 	return s
 }

@@ -20,9 +20,9 @@ const maxSignState = 64 << 10
 // signer returns the signer of votes and proposals with key. It writes each signature to file before it returns it,
 // so that the node never signs two different things for one step of consensus, even after a crash: that would look
 // like an attack. The file must outlive the ledger's directory, so keep it beside the keys. fresh means that the
-// ledger has no blocks yet: only then may the file be missing.
-func signer(key stded25519.PrivateKey, file string, fresh bool) (types.PrivValidator, error) {
-	pv, err := loadSigner(key, file, fresh)
+// ledger has no blocks yet: only then, and if anew is true, may the file be missing.
+func signer(key stded25519.PrivateKey, file string, fresh, anew bool) (types.PrivValidator, error) {
+	pv, err := loadSigner(key, file, fresh, anew)
 	if err != nil {
 		return nil, err
 	}
@@ -35,11 +35,19 @@ const lostSignature = "do not restore an old copy, or this node could sign twice
 	`then write {"height":"N","round":0,"step":3} into the file, where N is 10 more than the height that walrus info shows; ` +
 	"the node votes again once the ledger is past N"
 
+// neverSigned tells operators what a missing file means for a node without blocks: nothing here shows whether its key
+// has signed.
+const neverSigned = "nothing shows what this node's consensus key has signed, so the node does not start; if the key has " +
+	"never been used, or if no other process uses it any more and the ledger has gone on for ten blocks since, start the node " +
+	"once with --new-consensus-state; a key that signs twice at one height counts as an attacker's"
+
 // loadSigner reads or creates the file of the last signature.
-func loadSigner(key stded25519.PrivateKey, file string, fresh bool) (*privval.FilePV, error) {
+func loadSigner(key stded25519.PrivateKey, file string, fresh, anew bool) (*privval.FilePV, error) {
 	pv := privval.NewFilePV(ed25519.PrivKey(key), "", file)
 	b, err := readAtMost(file, maxSignState)
 	switch {
+	case errors.Is(err, fs.ErrNotExist) && fresh && !anew:
+		return nil, fmt.Errorf("validator: %s is missing: %s", file, neverSigned)
 	case errors.Is(err, fs.ErrNotExist) && fresh:
 		if err := saveSignState(pv); err != nil {
 			return nil, err

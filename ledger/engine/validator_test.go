@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -23,7 +24,7 @@ func vote(height int64, round int32, block byte) *cmtproto.Vote {
 func TestSignerRemembers(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "last-signature")
 	key := seed("validator", 0)
-	pv, err := signer(key, file, true)
+	pv, err := signer(key, file, true, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,7 +32,7 @@ func TestSignerRemembers(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 {
-		if pv, err = signer(key, file, false); err != nil {
+		if pv, err = signer(key, file, false, true); err != nil {
 			t.Fatal(err)
 		}
 		for _, v := range []*cmtproto.Vote{vote(5, 1, 2), vote(5, 0, 1), vote(4, 7, 1)} {
@@ -54,10 +55,10 @@ func TestSignerRemembers(t *testing.T) {
 func TestSignerRefuses(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "last-signature")
 	key := seed("validator", 0)
-	if _, err := signer(key, file, false); err == nil || !strings.Contains(err.Error(), "sign twice") {
+	if _, err := signer(key, file, false, true); err == nil || !strings.Contains(err.Error(), "sign twice") {
 		t.Errorf("a missing file of a ledger with blocks: %v", err)
 	}
-	if _, err := signer(key, filepath.Join(file, "nowhere"), true); err == nil {
+	if _, err := signer(key, filepath.Join(file, "nowhere"), true, true); err == nil {
 		t.Error("a file that cannot be written")
 	}
 	for name, text := range map[string]string{
@@ -74,9 +75,20 @@ func TestSignerRefuses(t *testing.T) {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := signer(key, file, true); err == nil {
+		if _, err := signer(key, file, true, true); err == nil {
 			t.Errorf("%s: a damaged file was taken", name)
 		}
+	}
+}
+
+// A key without its last signature does not sign by itself, not even in a new ledger.
+func TestSignerWithoutState(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "last-signature")
+	if _, err := signer(seed("validator", 0), file, true, false); err == nil || !strings.Contains(err.Error(), "--new-consensus-state") {
+		t.Errorf("signs: %v", err)
+	}
+	if _, err := os.Stat(file); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the file was made: %v", err)
 	}
 }
 
@@ -84,7 +96,7 @@ func TestSignerRefuses(t *testing.T) {
 func TestSignerBeforeFirst(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "last-signature")
 	for _, fresh := range []bool{true, false} {
-		if _, err := signer(seed("validator", 0), file, fresh); err != nil {
+		if _, err := signer(seed("validator", 0), file, fresh, fresh); err != nil {
 			t.Errorf("fresh %v: %v", fresh, err)
 		}
 	}

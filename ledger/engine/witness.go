@@ -237,9 +237,9 @@ func (n *Node) watchKey(ctx context.Context, c *chain) {
 	if w == nil {
 		return
 	}
-	client, err := light.New(light.Config{
-		Genesis: n.cfg.Genesis, Host: n.cfg.Host, Peers: n.others, Connect: n.cfg.Connect, Logger: n.log, Hasty: true,
-	})
+	cfg := n.lightConfig()
+	cfg.AnyClock = false
+	client, err := light.New(cfg)
 	if err != nil {
 		n.log.Error("cannot check whether the consensus key is in use elsewhere", "err", err)
 		return

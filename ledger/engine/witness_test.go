@@ -25,7 +25,7 @@ import (
 // newTestWitness signs for the first validator, continuing after file.
 func newTestWitness(t *testing.T, file string) (w *witness, failed func() error) {
 	t.Helper()
-	pv, err := signer(seed("validator", 0), file, true)
+	pv, err := signer(seed("validator", 0), file, true, true)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -266,6 +266,9 @@ func reason(reasons []error) error {
 	case 1:
 		return reasons[0]
 	}
+	if err := sameBlock(reasons); err != nil {
+		return err
+	}
 	return failures(reasons)
 }
 

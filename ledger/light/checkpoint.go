@@ -8,6 +8,10 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"walrus/internal/pause"
 )
 
 var (
@@ -31,7 +35,7 @@ func TrustPeriod(epoch time.Duration) time.Duration { return max(2*epoch, minTru
 
 // Checkpoint identifies a block that somebody trusted vouches for.
 type Checkpoint struct {
-	Height uint64
+	Height uint64   // 0: the genesis, whatever its age
 	Hash   [32]byte // of its header
 	// Stalled means that the ledger stood still after this block: it may be older than the trust period. Only people
 	// can know that. Whoever holds the keys of validators that have left could show the same.
@@ -40,8 +44,14 @@ type Checkpoint struct {
 
 const stalledMark = "stalled"
 
-// ParseCheckpoint reads height:hash, or height:hash:stalled.
+// genesisMark is the checkpoint of a network that begins later than its genesis says.
+const genesisMark = "genesis"
+
+// ParseCheckpoint reads height:hash, or height:hash:stalled, or genesis.
 func ParseCheckpoint(s string) (c Checkpoint, err error) {
+	if s == genesisMark {
+		return Checkpoint{Stalled: true}, nil
+	}
 	parts := strings.Split(s, ":")
 	if len(parts) == 2 || len(parts) == 3 && parts[2] == stalledMark {
 		var raw []byte
@@ -60,6 +70,9 @@ func ParseCheckpoint(s string) (c Checkpoint, err error) {
 
 // String returns the form that ParseCheckpoint reads.
 func (c Checkpoint) String() string {
+	if c.Height == 0 {
+		return genesisMark
+	}
 	s := fmt.Sprintf("%d:%x", c.Height, c.Hash)
 	if c.Stalled {
 		s += ":" + stalledMark
@@ -95,22 +108,107 @@ func (e *Expired) Unwrap() error { return ErrExpired }
 // or the node lies: nothing proves which, before another node has the block.
 type wrongCheckpoint struct {
 	Checkpoint
-	have [32]byte
+	have  [32]byte
+	nodes int // that have it
 }
 
 func (w *wrongCheckpoint) Error() string {
-	return fmt.Sprintf("%v: at height %d it has hash %x, not %x: if several nodes say so, the checkpoint is wrong, or of another network: "+
-		"ask for it again", ErrCheckpoint, w.Height, w.have, w.Hash)
+	who := "it has"
+	if w.nodes > 1 {
+		who = fmt.Sprintf("all %d nodes have", w.nodes)
+	}
+	return fmt.Sprintf("%v: at height %d %s hash %x, not %x: if several nodes say so, the checkpoint is wrong, or of another network: "+
+		"ask for it again", ErrCheckpoint, w.Height, who, w.have, w.Hash)
 }
 
 func (w *wrongCheckpoint) Unwrap() error { return ErrCheckpoint }
 
+// sameBlock returns one error for nodes that have the same block instead of the checkpoint's; nil if not all do.
+func sameBlock(reasons []error) error {
+	var all *wrongCheckpoint
+	for _, err := range reasons {
+		var w *wrongCheckpoint
+		if !errors.As(err, &w) || all != nil && w.have != all.have {
+			return nil
+		}
+		all = &wrongCheckpoint{w.Checkpoint, w.have, len(reasons)}
+	}
+	return all
+}
+
+// aim sets where trust starts: at a checkpoint, at the newest header known, or at the genesis.
+func (t *trust) aim(at *Checkpoint) {
+	switch {
+	case at == nil:
+		t.learn()
+	case at.Height == 0:
+		t.stalled = true
+	default:
+		t.pending = at
+	}
+}
+
+// learn starts anew from a header that this process knows otherwise, if it is newer. The caller holds mu, or the trust
+// is new.
+func (t *trust) learn() {
+	if t.known == nil {
+		return
+	}
+	if p, ok := t.known(); ok && p.Height > t.latest.Height && p.Time.After(t.latest.Time) {
+		t.start(p)
+		t.kept = p.Time
+	}
+}
+
 // fresh returns an *Expired if the newest believed header is older than the trust period. The caller holds mu.
 func (t *trust) fresh() error {
-	if age := t.now().Sub(t.latest.Time); age > t.period && !t.stalled {
-		return &Expired{t.latest, age, t.period}
+	old := func() bool { return t.now().Sub(t.latest.Time) > t.period && !t.stalled }
+	if old() {
+		t.learn()
+	}
+	if old() {
+		return &Expired{t.latest, t.now().Sub(t.latest.Time), t.period}
 	}
 	return nil
+}
+
+// keptEvery is the part of the trust period after which the newest header is kept again.
+const keptEvery = 100
+
+// save tells keep the newest believed header, unless the one told before is nearly as new.
+func (t *trust) save() {
+	t.mu.Lock()
+	p := t.latest
+	if t.keep == nil || p.Height == 0 || p.Time.Sub(t.kept) < t.period/keptEvery && !t.kept.IsZero() {
+		t.mu.Unlock()
+		return
+	}
+	t.kept = p.Time
+	t.mu.Unlock()
+	t.keep(p)
+}
+
+// HeadOf returns the newest block of a node that the caller trusts, such as its own. It is not verified.
+func HeadOf(ctx context.Context, c *Client, id peer.ID) (Head, error) {
+	var answer blockAnswer
+	if err := c.calls.ask(ctx, id, blockProtocol, &blockRequest{0}, &answer); err != nil {
+		return Head{}, err
+	}
+	if err := c.trust.check(answer.Block); err != nil {
+		return Head{}, err
+	}
+	b := answer.Block
+	return Head{uint64(b.Height), b.Time, [32]byte(b.Hash())}, nil
+}
+
+// KeepTrust asks for the newest header now and then until ctx ends, so that the trust of a client that is not used
+// does not expire.
+func KeepTrust(ctx context.Context, c *Client) {
+	for pause.For(ctx, c.trust.period/8) {
+		if _, err := c.Head(ctx); err != nil && ctx.Err() == nil {
+			c.cfg.Logger.Warn("could not renew the trust in the ledger", "err", err)
+		}
+	}
 }
 
 // begin fetches and trusts the checkpoint, once.
@@ -129,7 +227,7 @@ func (t *trust) begin(ctx context.Context, from node) error {
 		return err
 	}
 	if have := [32]byte(b.Hash()); have != at.Hash {
-		return &wrongCheckpoint{*at, have}
+		return &wrongCheckpoint{*at, have, 1}
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -28,8 +28,14 @@ type Config struct {
 	Peers func(ctx context.Context) []peer.ID
 	// Connect finds and dials a node. Nil: the host knows the addresses.
 	Connect func(ctx context.Context, id peer.ID) error
-	// Trust is a block from a trusted source to start from instead. Nil: start from the genesis.
+	// Trust is a block from a trusted source to start from instead. Nil: start from the genesis, or from Known.
 	Trust *Checkpoint
+	// Known returns the newest header that this process knows to be true, such as one that it believed in its last run,
+	// or the newest of its own node. It is asked at the start without Trust, and when trust has expired. Nil: none.
+	Known func() (p Point, ok bool)
+	// Keep is told the newest believed header, at first and then now and then, so that Known can return it in the next
+	// run. Nil: nothing is kept.
+	Keep func(Point)
 	// Hasty clients ask each node once. They wait neither for busy nodes nor, if the ledger is stalled for no known
 	// reason, for its next block.
 	Hasty bool
@@ -71,7 +77,8 @@ func New(cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ledger client: %w", err)
 	}
-	t.anyClock, t.pending = cfg.AnyClock, cfg.Trust
+	t.anyClock, t.known, t.keep = cfg.AnyClock, cfg.Known, cfg.Keep
+	t.aim(cfg.Trust)
 	id, book := cfg.Genesis.NetworkID(), newBook()
 	c := &Client{
 		cfg: cfg, id: id, names: make(map[peer.ID]string, len(cfg.Genesis.Members)),

@@ -31,11 +31,12 @@ func (c *chain) setOf(keys []ed25519.PrivKey) *types.ValidatorSet {
 // sets, that of the first epoch first. seed is of their keys.
 func (c *chain) epochs(t testing.TB, seed byte, count, blocks, size int) (sets []*types.ValidatorSet) {
 	t.Helper()
+	keys := newKeys(t, seed, count*size)
 	for i := range count {
 		for range blocks - 1 {
 			c.grow(t)
 		}
-		next := c.setOf(newKeys(t, seed+byte(i)*7, size))
+		next := c.setOf(keys[size*i : size*(i+1)])
 		sets = append(sets, c.blocks[len(c.blocks)-1].next)
 		c.add(t, blockOf{next: next})
 	}

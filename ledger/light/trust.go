@@ -45,15 +45,18 @@ type era struct {
 // from the header before its first, which more than two thirds of the set before have signed. There is no other way
 // from one set to the next.
 type trust struct {
-	chainID  string           // constant, as are all before mu
-	anyClock bool             // blocks may be ahead of now
-	period   time.Duration    // the trust period
-	now      func() time.Time // this machine's clock, for comparisons with others'; time.Now except in tests
+	chainID  string                    // constant, as are all before mu
+	anyClock bool                      // blocks may be ahead of now
+	period   time.Duration             // the trust period
+	now      func() time.Time          // this machine's clock, for comparisons with others'; time.Now except in tests
+	known    func() (p Point, ok bool) // as Config.Known, as is keep; nil without
+	keep     func(Point)
 
 	walk sync.Mutex // held while a page of hand-overs is followed, so that concurrent callers do not mix theirs
 
 	mu      sync.Mutex
 	pending *Checkpoint // guarded by mu, as are all below; to be fetched and trusted before the first block is verified
+	kept    time.Time   // time of the point that keep was last told
 	stalled bool        // latest may be older than the trust period, because somebody vouches that the ledger stood still
 	latest  Point       // the newest believed header
 	eras    []era       // ascending, without gaps; the last one lasts
@@ -123,6 +126,7 @@ func (t *trust) verify(ctx context.Context, b *types.LightBlock, from node) erro
 	if err := t.check(b); err != nil {
 		return err
 	}
+	defer t.save()
 	for range maxPages {
 		switch known, far, err := t.place(b); {
 		case err != nil || known:
