@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -174,7 +175,7 @@ func (c *Client) store(ctx context.Context, way *connecting, enc *shards.Encoder
 		return nil
 	}
 	if res.AlreadyCertified && res.Object == (ledger.ObjectID{}) {
-		res.Certifying = c.certifying(ctx, w.id, res.EndEpoch)
+		res.Certifying = certifying(ctx, c.chain, w.id, res.EndEpoch, c.log)
 	}
 	if opt.Approve != nil {
 		if err := opt.Approve(p.cost); err != nil {
@@ -214,8 +215,8 @@ func (c *Client) store(ctx context.Context, way *connecting, enc *shards.Encoder
 const certifyingTime = 3 * time.Second
 
 // certifying finds the event that made a blob certified until an end. Without it the answer is as good.
-func (c *Client) certifying(ctx context.Context, id shards.BlobID, end uint32) *Event {
-	h, ok := c.chain.(Historian)
+func certifying(ctx context.Context, chain any, id shards.BlobID, end uint32, log *slog.Logger) *Event {
+	h, ok := chain.(Historian)
 	if !ok {
 		return nil
 	}
@@ -223,7 +224,7 @@ func (c *Client) certifying(ctx context.Context, id shards.BlobID, end uint32) *
 	defer cancel()
 	e, err := h.Certifying(ctx, id, end)
 	if err != nil {
-		c.log.Debug("the event that certified a blob is not known", "blob", id.String(), "err", err)
+		log.Debug("the event that certified a blob is not known", "blob", id.String(), "err", err)
 	}
 	return e
 }

@@ -2,9 +2,9 @@ package ledger
 
 import "walrus/certs"
 
-// Work measures the cost of a transaction to a node, whether it fails or not: from the check of a proposed block to its
-// commit. A unit is one microsecond of one core. The numbers below are measured (docs/ledger.md, section 6), rounded up,
-// and part of the rules: nodes that differ in them refuse each other's blocks.
+// Work measures the cost of a transaction to a node, whether it fails or not: from the check of a proposed block to
+// its commit. A unit is one microsecond of one core. The numbers below are measured (docs/ledger.md, section 6),
+// rounded up, and part of the rules: nodes that differ in them refuse each other's blocks.
 //
 // An operation's work follows from the operation and the parameters alone, so everybody knows it beforehand. Where it
 // depends on the state, it is the most that it can be: a record has the longest attributes, a blob info the most ends.

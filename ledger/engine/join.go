@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -33,23 +34,20 @@ const (
 	// headWait bounds the search for a member that knows the ledger's height. If a whole network starts at once, no
 	// member knows it.
 	headWait = 3 * time.Second
-	// joinFirst plus joinEach for each part bound the attempt to join by one snapshot; joinMost bounds any attempt. A
-	// node that sends part after part of a useless snapshot does not keep us from the others for long.
-	joinFirst, joinEach, joinMost = time.Minute, time.Second, 30 * time.Minute
-	// partsAtOnce is the number of parts of a snapshot fetched ahead.
-	partsAtOnce = 8
+	// joinTries is the number of attempts that include a node which was left in each. A liar takes part in one.
+	joinTries = 3
 )
 
-// offer is a snapshot and the node that has it.
+// offer is a height whose state some nodes serve.
 type offer struct {
-	light.Snapshot
-	node peer.ID
+	height uint64
+	nodes  []peer.ID
 }
 
 // join brings a node that starts or is far behind close to the others: it restores the state after a recent block,
 // proven by the validators' signatures. If that fails, the node can still fetch block by block, so join returns only
-// errors that leave no usable database. But while no other member keeps the next block any more, join goes on: CometBFT
-// would believe that it has caught up.
+// errors that leave no usable database. What an attempt has fetched is kept for the next one. But while no other member
+// keeps the next block any more, join goes on: CometBFT would believe that it has caught up.
 func (n *Node) join(ctx context.Context) error {
 	client, err := light.New(light.Config{
 		Genesis: n.cfg.Genesis, Host: n.cfg.Host, Peers: n.others, Connect: n.cfg.Connect, Logger: n.log,
@@ -58,23 +56,28 @@ func (n *Node) join(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	tried, told := make(map[peer.ID]bool), false
+	next := filepath.Join(n.cfg.Dir, nextDir)
+	tries, told := make(map[peer.ID]int), false
 	for {
 		look, cancel := context.WithTimeout(ctx, headWait)
 		head, err := client.Head(look)
 		have := n.View().Height
-		behind := (err == nil || errors.Is(err, light.ErrStalled) || errors.Is(err, light.ErrClock)) && head.Height > have
+		known := err == nil || errors.Is(err, light.ErrStalled) || errors.Is(err, light.ErrClock)
+		behind := known && head.Height > have
 		gone := behind && errors.Is(lookFor(look, client, have+1), light.ErrPruned)
 		cancel()
 		above := have + n.far/2
 		switch {
 		case gone:
 			above = have
-		case !behind || head.Height <= have+n.far:
+		case !known:
 			return ctx.Err()
+		case !behind || head.Height <= have+n.far:
+			return errors.Join(ctx.Err(), os.RemoveAll(next))
 		}
 		n.log.Info("far behind the other members: looking for a snapshot", "height", have, "head", head.Height)
-		o := n.offer(ctx, client, above, head.Height-min(head.Height, 2), tried)
+		begun := n.begun()
+		o := best(n.offers(ctx, client, above, head.Height-min(head.Height, 2), tries), begun)
 		if o == nil && !gone {
 			n.log.Info("no usable snapshot found: fetching all blocks", "height", have, "head", head.Height)
 			return ctx.Err()
@@ -85,17 +88,23 @@ func (n *Node) join(ctx context.Context) error {
 					"head", head.Height)
 				told = true
 			}
-			clear(tried)
+			clear(tries)
 			if !pause.For(ctx, headWait) {
 				return ctx.Err()
 			}
 			continue
 		}
-		tried[o.node] = true
-		if err = n.joinBy(ctx, client, o); err == nil || ctx.Err() != nil {
+		if begun != o.height {
+			if err := os.RemoveAll(next); err != nil {
+				return err
+			}
+		}
+		left, err := n.joinBy(ctx, client, o)
+		if err == nil || ctx.Err() != nil {
 			return ctx.Err()
 		}
-		n.log.Warn("joining by a snapshot failed", "height", o.Height, "from", o.node, "err", err)
+		n.log.Warn("joining by a snapshot failed", "height", o.height, "err", err)
+		tried(tries, o, left)
 	}
 }
 
@@ -103,6 +112,36 @@ func (n *Node) join(ctx context.Context) error {
 func lookFor(ctx context.Context, client *light.Client, height uint64) error {
 	_, err := client.Block(ctx, height)
 	return err
+}
+
+// tried counts an attempt for the nodes that were left in it, or for all if there are none.
+func tried(tries map[peer.ID]int, o *offer, left map[peer.ID]error) {
+	for _, id := range o.nodes {
+		why, ok := left[id]
+		switch {
+		case errors.Is(why, light.ErrLied):
+			tries[id] = joinTries
+		case ok || len(left) == 0:
+			tries[id]++
+		}
+	}
+}
+
+// begun returns the height of the state that an earlier attempt began to fetch; 0 if there is none.
+func (n *Node) begun() uint64 {
+	dir := filepath.Join(n.cfg.Dir, nextDir)
+	if _, err := os.Stat(dir); err != nil {
+		return 0
+	}
+	db, err := badgerdb.Open(badgerdb.Options{Dir: dir, Logger: n.log})
+	if err != nil {
+		return 0
+	}
+	height, err := app.RestoredHeight(db)
+	if err = errors.Join(err, db.Close()); err != nil {
+		return 0
+	}
+	return height
 }
 
 // others lists the other members.
@@ -116,108 +155,104 @@ func (n *Node) others(context.Context) []peer.ID {
 	return ids
 }
 
-// offer returns the best snapshot at a height over above and up to most, or nil. It asks only nodes not tried yet: a
-// node that failed once would take as long again.
-func (n *Node) offer(ctx context.Context, client *light.Client, above, most uint64, tried map[peer.ID]bool) *offer {
+// offers asks the other members for the heights over above and up to most whose state they serve. It leaves out nodes
+// that have been tried often enough.
+func (n *Node) offers(ctx context.Context, client *light.Client, above, most uint64, tries map[peer.ID]int) map[uint64][]peer.ID {
 	ctx, cancel := context.WithTimeout(ctx, headWait)
 	defer cancel()
 	var mu sync.Mutex
-	var all []*offer
+	all := make(map[uint64][]peer.ID)
 	var asked sync.WaitGroup
 	for _, node := range n.others(ctx) {
-		if tried[node] {
+		if tries[node] >= joinTries {
 			continue
 		}
 		asked.Go(func() {
-			list, err := client.Snapshots(ctx, node)
+			heights, err := client.Snapshots(ctx, node)
 			if err != nil {
 				return // ask only the others
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			for _, s := range list {
-				if s.Height > above && s.Height <= most && s.Parts <= app.MaxSnapshotParts {
-					all = append(all, &offer{s, node})
+			for _, h := range heights {
+				if h > above && h <= most && !slices.Contains(all[h], node) {
+					all[h] = append(all[h], node)
 				}
 			}
 		})
 	}
 	asked.Wait()
-	return best(all)
+	return all
 }
 
-// best returns the newest of the snapshots offered by the most nodes. Honest nodes make the same snapshots, and few
-// nodes lie.
-func best(all []*offer) (found *offer) {
-	nodes := make(map[string]map[peer.ID]bool) // by header
-	for _, o := range all {
-		if nodes[string(o.Header)] == nil {
-			nodes[string(o.Header)] = make(map[peer.ID]bool)
-		}
-		nodes[string(o.Header)][o.node] = true
+// best returns the height that was begun, if it is still served, or else the newest of the heights served by the most
+// nodes. Nil if there is none.
+func best(all map[uint64][]peer.ID, begun uint64) *offer {
+	if len(all[begun]) > 0 {
+		return &offer{begun, all[begun]}
 	}
-	have := func(o *offer) int { return len(nodes[string(o.Header)]) }
-	for _, o := range all {
-		if found == nil || cmp.Or(cmp.Compare(have(o), have(found)), cmp.Compare(o.Height, found.Height)) > 0 {
-			found = o
+	var found *offer
+	for height, nodes := range all {
+		if found == nil || cmp.Or(cmp.Compare(len(nodes), len(found.nodes)), cmp.Compare(height, found.height)) > 0 {
+			found = &offer{height, nodes}
 		}
 	}
 	return found
 }
 
-// patience bounds the attempt to join by this snapshot.
-func (o *offer) patience() time.Duration {
-	return min(joinMost, joinFirst+time.Duration(o.Parts)*joinEach)
-}
-
-// joinBy restores a snapshot in a new database and swaps it for ours.
-func (n *Node) joinBy(ctx context.Context, client *light.Client, o *offer) error {
-	ctx, cancel := context.WithTimeout(ctx, o.patience())
-	defer cancel()
+// joinBy restores a state in a second database and swaps it for ours. It also returns the nodes that it has left.
+func (n *Node) joinBy(ctx context.Context, client *light.Client, o *offer) (left map[peer.ID]error, err error) {
 	var blocks [3]*types.LightBlock // at the snapshot's height and the two heights after
 	for i := range blocks {
-		b, err := client.Block(ctx, o.Height+uint64(i))
+		b, err := client.Block(ctx, o.height+uint64(i))
 		if err != nil {
-			return err
+			return nil, err
 		}
 		blocks[i] = b
 	}
+	if len(blocks[1].AppHash) != len(merkle.Hash{}) {
+		return nil, fmt.Errorf("app hash of block %d has %d bytes: must be %d", blocks[1].Height, len(blocks[1].AppHash),
+			len(merkle.Hash{}))
+	}
+	trusted := app.Trusted{Height: o.height, Time: blocks[0].Time.UnixNano(), Root: merkle.Hash(blocks[1].AppHash)}
 	next := filepath.Join(n.cfg.Dir, nextDir)
-	if err := os.RemoveAll(next); err != nil {
-		return err
-	}
-	db, a, err := n.open(next)
+	db, err := badgerdb.Open(badgerdb.Options{Dir: next, Logger: n.log})
 	if err != nil {
-		return err
+		return nil, errors.Join(err, os.RemoveAll(next))
 	}
-	err = n.restore(ctx, client, o, a, blocks)
+	left, err = n.restore(ctx, client, o, db, trusted)
 	if err == nil {
 		err = n.bootstrap(db, blocks)
 	}
-	if err := errors.Join(err, a.Close(), db.Close()); err != nil {
-		return errors.Join(err, os.RemoveAll(next))
+	err = errors.Join(err, db.Close())
+	if errors.Is(err, app.ErrMismatch) || errors.Is(err, badgerdb.ErrCorrupt) {
+		err = errors.Join(err, os.RemoveAll(next)) // there is nothing to go on with
 	}
-	return n.swap()
+	if err != nil {
+		return left, err
+	}
+	return left, n.swap()
 }
 
-// restore fills the application with a snapshot and checks it against the state root in the next header.
-func (n *Node) restore(ctx context.Context, client *light.Client, o *offer, a *app.App,
-	blocks [3]*types.LightBlock) error {
-	if len(blocks[1].AppHash) != len(merkle.Hash{}) {
-		return fmt.Errorf("app hash of block %d has %d bytes: must be %d", blocks[1].Height, len(blocks[1].AppHash),
-			len(merkle.Hash{}))
+// restore fills a database with the state that is trusted.
+func (n *Node) restore(ctx context.Context, client *light.Client, o *offer, db *badgerdb.DB,
+	trusted app.Trusted) (left map[peer.ID]error, err error) {
+	r, err := app.Restore(db, n.cfg.Genesis, trusted, n.log)
+	if err != nil {
+		return nil, err
 	}
-	parts := newReader(ctx, int(o.Parts), func(ctx context.Context, part uint32) ([]byte, error) {
-		return client.SnapshotPart(ctx, o.node, o.Height, part)
-	})
-	defer parts.close()
-	err := a.Restore(ctx, app.Trusted{
-		Height: o.Height, Time: blocks[0].Time.UnixNano(), Root: merkle.Hash(blocks[1].AppHash),
-	}, o.Header, parts.get)
-	if errors.Is(err, app.ErrSnapshot) {
-		return client.Blame(o.node, err)
+	begin := time.Now()
+	n.log.Info("fetching the ledger's state", "height", o.height, "nodes", len(o.nodes))
+	left, err = collect(ctx, r, o.nodes, func(ctx context.Context, from peer.ID, first, last merkle.Hash) (*light.Range, merkle.Hash, error) {
+		return client.Range(ctx, from, o.height, trusted.Root, first, last)
+	}, n.log)
+	if err == nil {
+		err = r.Finish()
 	}
-	return err
+	if err == nil {
+		n.log.Info("the ledger's state is here", "height", o.height, "took", time.Since(begin).Round(time.Millisecond))
+	}
+	return left, err
 }
 
 // bootstrap writes the records that consensus would have if it had reached this height by itself.

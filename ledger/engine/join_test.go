@@ -2,7 +2,6 @@ package engine
 
 import (
 	"bytes"
-	"context"
 	stded25519 "crypto/ed25519"
 	"errors"
 	"math/rand/v2"
@@ -123,38 +122,6 @@ func (s *fleet) same(i, j int) {
 		time.Sleep(20 * time.Millisecond)
 	}
 	s.t.Fatalf("nodes %d and %d are never at the same height:\n%+v\n%+v", i, j, s.nodes[i].Status(), s.nodes[j].Status())
-}
-
-func TestPrefetch(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		slow := func(ctx context.Context, part uint32) ([]byte, error) {
-			select {
-			case <-time.After(time.Second):
-				return []byte{byte(part)}, nil
-			case <-ctx.Done():
-				return nil, ctx.Err()
-			}
-		}
-		r := newReader(t.Context(), 4*partsAtOnce, slow)
-		begin := time.Now()
-		for i := range uint32(4 * partsAtOnce) {
-			if b, err := r.get(t.Context(), i); err != nil || b[0] != byte(i) {
-				t.Fatalf("part %d: %v, %v", i, b, err)
-			}
-		}
-		if took := time.Since(begin); took > 5*time.Second {
-			t.Errorf("it took %v", took)
-		}
-		if _, err := r.get(t.Context(), 4*partsAtOnce); err == nil {
-			t.Error("a part behind the last")
-		}
-		r.close()
-		r = newReader(t.Context(), 1000, slow)
-		if _, err := r.get(t.Context(), 1); err == nil {
-			t.Error("a part out of turn")
-		}
-		r.close()
-	})
 }
 
 // A node that joined computes whose turn it is to propose, whatever the nodes that sent the blocks claimed.

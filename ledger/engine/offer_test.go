@@ -2,10 +2,10 @@ package engine
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/binary"
+	"errors"
 	"log/slog"
 	"math"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -15,58 +15,33 @@ import (
 
 	"walrus/internal/swarmtest"
 	"walrus/ledger/light"
+	"walrus/ledger/merkle"
 )
 
-// liar has an honest node's blocks, and offers the newest snapshots. Each begins well, comes slowly and never ends;
-// some are of heights that do not exist.
+// liar has an honest node's blocks and states. After some honest ranges it changes values; it also offers heights that
+// do not exist.
 type liar struct {
 	source
-	asked *atomic.Int64 // requests for parts
+	asked *atomic.Int64 // requests for ranges
 }
 
-// liarParts is the number of parts of a snapshot that it sends.
-const liarParts = 50
+// liarRanges is the number of ranges that it does not change.
+const liarRanges = 5
 
-func (l liar) Snapshots(ctx context.Context) (list []light.Snapshot, err error) {
-	top := l.n.View().Height - 3
-	for height := top; len(list) < light.MaxSnapshots-2; height-- {
-		at, err := l.LightBlock(ctx, height)
-		if err != nil {
-			return nil, err
-		}
-		after, err := l.LightBlock(ctx, height+1)
-		if err != nil {
-			return nil, err
-		}
-		header := binary.BigEndian.AppendUint64([]byte{1}, height)
-		header = binary.BigEndian.AppendUint64(header, uint64(at.Time.UnixNano()))
-		header = binary.BigEndian.AppendUint64(append(header, after.AppHash...), 1_000_000)
-		for part := range uint32(2 * liarParts) {
-			sum := sha256.Sum256(liarPart(part))
-			header = append(header, sum[:]...)
-		}
-		list = append(list, light.Snapshot{Height: height, Parts: 2 * liarParts, Header: header})
+func (l liar) Snapshots(ctx context.Context) ([]uint64, error) {
+	heights, err := l.source.Snapshots(ctx)
+	return append(heights, 1<<63, math.MaxUint64), err
+}
+
+func (l liar) Range(ctx context.Context, height uint64, first, last merkle.Hash, limit int) (*light.Range, error) {
+	r, err := l.source.Range(ctx, height, first, last, limit)
+	if err == nil && l.asked.Add(1) > liarRanges {
+		r.Pairs = light.AppendPair(r.Pairs, []byte("mine"), []byte("all of it"))
 	}
-	return append(list, light.Snapshot{Height: 1 << 63, Parts: 1}, light.Snapshot{Height: math.MaxUint64, Parts: 1}), nil
+	return r, err
 }
 
-// liarPart is a key without a value.
-func liarPart(part uint32) []byte {
-	return append(binary.BigEndian.AppendUint32([]byte{0, 4}, part), 0, 0, 0, 0)
-}
-
-func (l liar) SnapshotPart(ctx context.Context, _ uint64, part uint32) ([]byte, error) {
-	l.asked.Add(1)
-	if part >= liarParts {
-		<-ctx.Done()
-		return nil, ctx.Err()
-	}
-	time.Sleep(9 * time.Second)
-	return liarPart(part), nil
-}
-
-// A node that offers many snapshots, the newest of all, and completes none, delays a joining node once and not for
-// long.
+// A node that begins well and then lies is found by its first false range, and does not keep a node from joining.
 func TestJoinPastLiar(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newFleet(t, swarmtest.NewNetwork(1), 3, lopsided)
@@ -86,44 +61,83 @@ func TestJoinPastLiar(t *testing.T) {
 		begin := time.Now()
 		s.open(1)
 		<-s.nodes[1].Ready()
-		if took := time.Since(begin); took > 3*time.Minute {
+		if took := time.Since(begin); took > time.Minute {
 			t.Errorf("it joined after %v", took)
 		}
-		if asked := l.asked.Load(); asked == 0 || asked > liarParts+partsAtOnce {
-			t.Errorf("it asked the liar for %d parts", asked)
+		if asked := l.asked.Load(); asked == 0 || asked > liarRanges+2*rangesOfPeer {
+			t.Errorf("it asked the liar for %d ranges", asked)
 		}
 		s.same(0, 1)
 	})
 }
 
-func TestBestOffer(t *testing.T) {
-	of := func(node string, height uint64, header string) *offer {
-		return &offer{light.Snapshot{Height: height, Header: []byte(header)}, peer.ID(node)}
-	}
-	for _, c := range []struct {
-		offers []*offer
-		want   string
-	}{
-		{[]*offer{of("n", 1, "a")}, "a"},
-		{[]*offer{of("n", 1, "a"), of("m", 3, "c"), of("o", 2, "b")}, "c"},
-		{[]*offer{of("n", 1, "a"), of("m", math.MaxUint64, "c"), of("o", 2, "b")}, "c"},
-		{[]*offer{of("liar", 9, "x"), of("n", 3, "c"), of("n", 2, "b"), of("m", 3, "c"), of("m", 2, "b"), of("liar", 8, "x"),
-			of("liar", 7, "x")}, "c"},
-	} {
-		if got := best(c.offers); string(got.Header) != c.want {
-			t.Errorf("best of %v is %q: want %q", c.offers, got.Header, c.want)
+// A node whose join ends again and again goes on with what it has, and joins in the end.
+func TestJoinResumes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newFleet(t, swarmtest.NewNetwork(1), 2, lopsided)
+		s.every, s.far = 20, 50
+		defer s.closeAll()
+		s.open(0)
+		<-s.nodes[0].Ready()
+		s.reach(0, 70, time.Hour)
+		s.net.SetLatency(func(a, b int) time.Duration { return 10 * time.Millisecond })
+		s.nodes[1].host = s.newHost(1)
+		n, err := New(s.config(1, s.nodes[1].host))
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	if got := best(nil); got != nil {
-		t.Errorf("best of none is %v", got)
-	}
+		client, err := light.New(light.Config{Genesis: s.genesis, Host: n.cfg.Host, Peers: n.others, Connect: n.cfg.Connect,
+			Logger: n.log, Hasty: true, AnyClock: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := client.Head(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		o := &offer{60, []peer.ID{s.nodes[0].id}}
+		ended, attempts := 0, 0
+		for ; ; attempts++ {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Duration(100+attempts*37%150)*time.Millisecond)
+			_, err := n.joinBy(ctx, client, o)
+			cancel()
+			if err == nil {
+				break
+			}
+			if at := n.begun(); at != 0 && at != o.height || attempts > 50 {
+				t.Fatalf("attempt %d: height %d: %v", attempts, at, err)
+			}
+			ended++
+		}
+		if ended < 2 {
+			t.Errorf("it was ended %d times: give it less time", ended)
+		}
+		if v := n.View(); v.Height != o.height {
+			t.Errorf("height %d, want %d", v.Height, o.height)
+		}
+		if err := errors.Join(n.Close(), s.nodes[1].host.Close()); err != nil {
+			t.Fatal(err)
+		}
+	})
 }
 
-func TestPatience(t *testing.T) {
-	for parts, want := range map[uint32]time.Duration{0: time.Minute, 100: 160 * time.Second, math.MaxUint32: joinMost} {
-		o := offer{Snapshot: light.Snapshot{Parts: parts}}
-		if got := o.patience(); got != want {
-			t.Errorf("%d parts: %v: want %v", parts, got, want)
+func TestBestOffer(t *testing.T) {
+	for name, tt := range map[string]struct {
+		all   map[uint64][]peer.ID
+		begun uint64
+		want  uint64
+	}{
+		"one":         {map[uint64][]peer.ID{1: {"n"}}, 0, 1},
+		"the newest":  {map[uint64][]peer.ID{1: {"n"}, 3: {"m"}, 2: {"o"}}, 0, 3},
+		"the most":    {map[uint64][]peer.ID{9: {"liar"}, 8: {"liar"}, 3: {"n", "m"}, 2: {"n", "m"}}, 0, 3},
+		"one begun":   {map[uint64][]peer.ID{3: {"n", "m"}, 2: {"n"}}, 2, 2},
+		"none begun":  {map[uint64][]peer.ID{3: {"n"}}, 2, 3},
+		"begun, gone": {map[uint64][]peer.ID{3: {"n"}, 2: nil}, 2, 3},
+	} {
+		if got := best(tt.all, tt.begun); got == nil || got.height != tt.want || !slices.Equal(got.nodes, tt.all[tt.want]) {
+			t.Errorf("%s: %v: want %d", name, got, tt.want)
 		}
+	}
+	if got := best(nil, 0); got != nil {
+		t.Errorf("best of none is %v", got)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"walrus/ledger"
 	"walrus/ledger/engine/app"
 	"walrus/ledger/light"
+	"walrus/ledger/merkle"
 )
 
 // source serves a Node's ledger to light clients.
@@ -279,23 +280,23 @@ func (s source) Objects(_ context.Context, l light.Listing, after ledger.ObjectI
 }
 
 // Snapshots implements light.Snapshots.
-func (s source) Snapshots(context.Context) ([]light.Snapshot, error) {
+func (s source) Snapshots(context.Context) ([]uint64, error) {
 	c, err := s.consensus()
 	if err != nil {
 		return nil, err
 	}
 	a, _ := s.n.state()
-	var list []light.Snapshot
-	for _, snap := range a.Snapshots() {
-		if int64(snap.Height)+2 <= c.node.BlockStore().Height() && len(list) < light.MaxSnapshots {
-			list = append(list, light.Snapshot(snap))
+	var heights []uint64
+	for _, height := range a.Snapshots() {
+		if height > 0 && int64(height)+2 <= c.node.BlockStore().Height() && len(heights) < light.MaxSnapshots {
+			heights = append(heights, height)
 		}
 	}
-	return list, nil
+	return heights, nil
 }
 
-// SnapshotPart implements light.Snapshots.
-func (s source) SnapshotPart(_ context.Context, height uint64, part uint32) ([]byte, error) {
+// Range implements light.Snapshots.
+func (s source) Range(_ context.Context, height uint64, first, last merkle.Hash, limit int) (*light.Range, error) {
 	a, _ := s.n.state()
-	return a.SnapshotPart(height, part)
+	return a.Range(height, first, last, limit)
 }

@@ -9,9 +9,9 @@ import (
 )
 
 const (
-	// databaseDir, nextDir and lastDir are in Config.Dir. A snapshot is restored into nextDir. The swap then renames
-	// databaseDir to lastDir and nextDir to databaseDir. If databaseDir is missing at start, nextDir is complete and
-	// takes its place.
+	// databaseDir, nextDir and lastDir are in Config.Dir. A state is restored into nextDir, over several starts if need
+	// be. The swap then renames databaseDir to lastDir and nextDir to databaseDir. If databaseDir is missing at start,
+	// nextDir is complete and takes its place. While both are there, nextDir waits for the rest of the state.
 	databaseDir, nextDir, lastDir = "db", "db.next", "db.last"
 	// walDir holds the write-ahead log of consensus.
 	walDir = "votes"
@@ -57,7 +57,7 @@ func finishSwap(dir string) error {
 		err = errors.Join(os.RemoveAll(filepath.Join(dir, walDir)), syncDir(dir))
 	}
 	if err == nil {
-		err = errors.Join(os.RemoveAll(next), os.RemoveAll(last))
+		err = os.RemoveAll(last)
 	}
 	if err != nil {
 		return fmt.Errorf("ledger: put the database in place: %w", err)

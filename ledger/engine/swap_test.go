@@ -14,10 +14,11 @@ func TestFinishSwap(t *testing.T) {
 		name, want string // the database's content after the start
 		dirs       []string
 		log        bool // the write-ahead log is still there
+		next       bool // nextDir is still there
 	}{
 		{name: "new", want: "", log: true},
 		{name: "ordinary", dirs: []string{databaseDir}, want: databaseDir, log: true},
-		{name: "given up", dirs: []string{databaseDir, nextDir}, want: databaseDir, log: true},
+		{name: "half fetched", dirs: []string{databaseDir, nextDir}, want: databaseDir, log: true, next: true},
 		{name: "between the renames", dirs: []string{lastDir, nextDir}, want: nextDir},
 		{name: "before the last is gone", dirs: []string{databaseDir, lastDir}, want: databaseDir},
 	} {
@@ -38,9 +39,9 @@ func TestFinishSwap(t *testing.T) {
 		if _, err := os.Stat(filepath.Join(dir, walDir, "name")); (err == nil) != c.log {
 			t.Errorf("%s: the write-ahead log: %v: want it kept: %v", c.name, err, c.log)
 		}
-		for _, d := range []string{nextDir, lastDir} {
-			if _, err := os.Stat(filepath.Join(dir, d)); err == nil {
-				t.Errorf("%s: %s is left", c.name, d)
+		for d, want := range map[string]bool{nextDir: c.next, lastDir: false} {
+			if _, err := os.Stat(filepath.Join(dir, d)); (err == nil) != want {
+				t.Errorf("%s: %s: %v: want it there: %v", c.name, d, err, want)
 			}
 		}
 	}

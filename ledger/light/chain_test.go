@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	stded25519 "crypto/ed25519"
+	"crypto/sha256"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -427,15 +429,44 @@ func (c *chain) Objects(_ context.Context, l Listing, after ledger.ObjectID, lim
 	return list[:min(limit, len(list))], nil
 }
 
-func (c *chain) Snapshots(context.Context) ([]Snapshot, error) {
-	return []Snapshot{{Height: 2, Parts: 2, Header: []byte("header")}}, nil
-}
+func (c *chain) Snapshots(context.Context) ([]uint64, error) { return []uint64{2}, nil }
 
-func (c *chain) SnapshotPart(_ context.Context, height uint64, part uint32) ([]byte, error) {
-	if height != 2 || part > 1 {
-		return nil, fmt.Errorf("part %d: %w", part, ledger.ErrNotFound)
+func (c *chain) Range(_ context.Context, height uint64, first, last merkle.Hash, limit int) (*Range, error) {
+	if height != 2 {
+		return nil, fmt.Errorf("height %d: %w", height, ledger.ErrNotFound)
 	}
-	return bytes.Repeat([]byte{byte(part)}, MaxSnapshotPart), nil
+	c.mu.Lock()
+	at := c.blocks[height]
+	c.mu.Unlock()
+	keys := slices.SortedFunc(maps.Keys(at.values), func(a, b string) int {
+		return merkle.Hash(sha256.Sum256([]byte(a))).Compare(sha256.Sum256([]byte(b)))
+	})
+	var r Range
+	for _, key := range keys {
+		path := merkle.Hash(sha256.Sum256([]byte(key)))
+		if path.Compare(first) < 0 || path.Compare(last) > 0 {
+			continue
+		}
+		if len(r.Pairs) > 0 && len(r.Pairs)+PairSize([]byte(key), at.values[key]) > limit {
+			r.More = true
+			break
+		}
+		r.Pairs = AppendPair(r.Pairs, []byte(key), at.values[key])
+	}
+	if r.More {
+		var key []byte
+		for b := r.Pairs; len(b) > 0; {
+			key, _, b, _ = NextPair(b)
+		}
+		last = sha256.Sum256(key)
+	}
+	low, err := at.tree.ProvePath(first)
+	if err != nil {
+		return nil, err
+	}
+	high, err := at.tree.ProvePath(last)
+	r.Proof = merkle.NewRangeProof(first, last, low, high)
+	return &r, err
 }
 
 func (c *chain) Trouble() string {

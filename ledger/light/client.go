@@ -134,7 +134,7 @@ func (c *Client) fresh(from peer.ID, b *types.LightBlock, trouble string) error 
 	case trouble != "":
 		limit = min(limit, troubledAfter)
 	case age > limit:
-		limit = c.staleAfter(b)
+		limit = c.pace.staleAfter(b, c.epoch)
 	}
 	if age <= limit {
 		return nil

@@ -33,8 +33,8 @@ func messages(t testing.TB) []message {
 		&aboutRequest{ledger.AboutBlob(shards.BlobID{7}), Position{3, 4}, 5},
 		&objectsRequest{Listing{alice, true, 7}, ledger.ObjectID{1}, 5},
 		&objectsAnswer{[]Object{{ledger.ObjectID{3}, true}, {ledger.ObjectID{4}, false}}},
-		&snapshotsRequest{}, &snapshotsAnswer{[]Snapshot{{1, 2, []byte{3}}}},
-		&partRequest{1, 2}, &partAnswer{[]byte{1}}, &refusal{"no", 3, 4, 5},
+		&snapshotsRequest{}, &snapshotsAnswer{[]uint64{1, 2}}, &refusal{"no", 3, 4, 5},
+		&rangeRequest{3, merkle.Hash{1}, merkle.Hash{2}, 9}, &rangeAnswer{Range{AppendPair(nil, []byte{1}, nil), true, merkle.RangeProof{}}},
 	}
 }
 
@@ -70,8 +70,10 @@ func TestFormsRefuse(t *testing.T) {
 		"a key too long":     &readRequest{Keys: [][]byte{make([]byte, MaxKeySize+1)}},
 		"no block":           &blockAnswer{},
 		"a short hash":       &Inclusion{InData: [][]byte{{1}}},
-		"too many snapshots": &snapshotsAnswer{make([]Snapshot, MaxSnapshots+1)},
+		"too many snapshots": &snapshotsAnswer{make([]uint64, MaxSnapshots+1)},
 		"no limit":           &objectsRequest{},
+		"an empty interval":  &rangeRequest{First: merkle.Hash{1}, Limit: 1},
+		"too many pairs":     &rangeAnswer{Range{Pairs: make([]byte, MaxRange+1)}},
 		"a value too long":   &readAnswer{Reading: Reading{Items: []Item{{Value: make([]byte, maxValue+1)}}}},
 	} {
 		if _, err := encode(m); err == nil {

@@ -21,12 +21,10 @@ const (
 	MaxHandovers = 32
 	// MaxObjects bounds a page of objects: of 50,000 there are 7 pages, read while a node keeps a state.
 	MaxObjects = 8192
-	// MaxSnapshots bounds the snapshots that a node offers.
+	// MaxSnapshots bounds the heights whose state a node offers to joining nodes.
 	MaxSnapshots = 8
-	// MaxSnapshotHeader bounds a snapshot's header, in bytes: room for the hashes of 8192 parts.
-	MaxSnapshotHeader = 8192*32 + 1<<10
-	// MaxSnapshotPart bounds a part of a snapshot, in bytes.
-	MaxSnapshotPart = 512 << 10
+	// MaxRange bounds the pairs of one range of the state, in bytes: the greatest pair fits, usually 2000 do.
+	MaxRange = 256 << 10
 
 	// maxRequest bounds a request, in bytes: a transaction and the fields around it.
 	maxRequest = ledger.MaxTxSize + 64<<10
@@ -53,6 +51,9 @@ const (
 	// maxText bounds a node's texts for people, in bytes.
 	maxText = 512
 )
+
+// A pair must fit into a range.
+var _ [MaxRange - maxValue - MaxKeySize - 8]struct{}
 
 // A proof must fit beside a value.
 var _ [maxReading - maxBlock - maxValue - merkle.MaxProofSize]struct{}

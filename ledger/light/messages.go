@@ -27,7 +27,7 @@ const (
 	aboutProtocol     = "ledger-about"
 	objectsProtocol   = "ledger-objects"
 	snapshotsProtocol = "ledger-snapshots"
-	partProtocol      = "ledger-snapshot-part"
+	rangeProtocol     = "ledger-range"
 	clockProtocol     = "ledger-clock"
 	protocolVersion   = "1.0.0"
 )
@@ -216,34 +216,43 @@ func (m *objectsAnswer) form(f *form) {
 	})
 }
 
-// snapshotsRequest asks for all snapshots.
+// snapshotsRequest asks for the heights whose state the node serves.
 type snapshotsRequest struct{}
 
 func (m *snapshotsRequest) form(*form) {}
 
-type snapshotsAnswer struct{ Snapshots []Snapshot }
+type snapshotsAnswer struct{ Heights []uint64 }
 
 func (m *snapshotsAnswer) form(f *form) {
-	list(f, "snapshots", &m.Snapshots, MaxSnapshots, 16, func(f *form, s *Snapshot) {
-		f.u64("height", &s.Height)
-		f.u32("parts", &s.Parts)
-		f.bytes("header", &s.Header, MaxSnapshotHeader)
-	})
+	list(f, "heights", &m.Heights, MaxSnapshots, 8, func(f *form, h *uint64) { f.u64("height", h) })
 }
 
-type partRequest struct {
-	Height uint64
-	Part   uint32
+// rangeRequest asks for the pairs of the state at a height with paths between First and Last, about Limit bytes of
+// them.
+type rangeRequest struct {
+	Height      uint64
+	First, Last merkle.Hash
+	Limit       uint32
 }
 
-func (m *partRequest) form(f *form) {
+func (m *rangeRequest) form(f *form) {
 	f.u64("height", &m.Height)
-	f.u32("part", &m.Part)
+	f.fixed("first path", m.First[:])
+	f.fixed("last path", m.Last[:])
+	limitForm(f, &m.Limit, MaxRange)
+	if m.First.Compare(m.Last) > 0 {
+		f.fail("first path %s is above the last, %s", m.First, m.Last)
+	}
 }
 
-type partAnswer struct{ Bytes []byte }
+type rangeAnswer struct{ Range }
 
-func (m *partAnswer) form(f *form) { f.bytes("part", &m.Bytes, MaxSnapshotPart) }
+func (m *rangeAnswer) form(f *form) {
+	f.bytes("pairs", &m.Pairs, MaxRange)
+	f.flag("more", &m.More)
+	nested(f, "proof", &m.Proof, merkle.MaxRangeProofSize,
+		func(p merkle.RangeProof) ([]byte, error) { return p.Marshal(), nil }, merkle.UnmarshalRangeProof)
+}
 
 func blockForm(f *form, name string, v **types.LightBlock) {
 	nested(f, name, v, maxBlock, marshalBlock, unmarshalBlock)

@@ -16,6 +16,7 @@ import (
 	"go.uber.org/goleak"
 
 	"walrus/ledger"
+	"walrus/ledger/merkle"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -49,6 +50,7 @@ type source struct {
 	receipt func(ctx context.Context, id ledger.TxID) (*Inclusion, error)
 	history func(ctx context.Context, a ledger.Subject, before Position, limit int) ([]Inclusion, uint64, error)
 	objects func(ctx context.Context, l Listing, after ledger.ObjectID, limit int) ([]Object, error)
+	ranges  func(ctx context.Context, height uint64, first, last merkle.Hash, limit int) (*Range, error)
 }
 
 func (s *source) LightBlock(ctx context.Context, height uint64) (*types.LightBlock, error) {
@@ -102,6 +104,13 @@ func (s *source) Objects(ctx context.Context, list Listing, after ledger.ObjectI
 	return s.Source.Objects(ctx, list, after, limit)
 }
 
+func (s *source) Range(ctx context.Context, height uint64, first, last merkle.Hash, limit int) (*Range, error) {
+	if s.ranges != nil {
+		return s.ranges(ctx, height, first, last, limit)
+	}
+	return s.Source.Range(ctx, height, first, last, limit)
+}
+
 // world has a chain, a host that serves it, one that may lie, and one for clients.
 type world struct {
 	*chain
@@ -152,9 +161,9 @@ func (s *teller) History(ctx context.Context, a ledger.Subject, p Position, n in
 func (s *teller) Objects(ctx context.Context, a Listing, o ledger.ObjectID, n int) ([]Object, error) {
 	return s.Load().Objects(ctx, a, o, n)
 }
-func (s *teller) Snapshots(ctx context.Context) ([]Snapshot, error) { return s.Load().Snapshots(ctx) }
-func (s *teller) SnapshotPart(ctx context.Context, h uint64, p uint32) ([]byte, error) {
-	return s.Load().SnapshotPart(ctx, h, p)
+func (s *teller) Snapshots(ctx context.Context) ([]uint64, error) { return s.Load().Snapshots(ctx) }
+func (s *teller) Range(ctx context.Context, h uint64, a, b merkle.Hash, n int) (*Range, error) {
+	return s.Load().Range(ctx, h, a, b, n)
 }
 func (s *teller) Trouble() string { return s.Load().Trouble() }
 

@@ -58,18 +58,17 @@ type paceMark struct {
 // staleAfter returns the greatest age at which b may be the latest block. The time of its own agreement is the median
 // of its votes' times, by shards. The votes beyond two thirds that verification does without are verified first: with a
 // third of liars and a third of forged votes a node could move the median.
-func (c *Client) staleAfter(b *types.LightBlock) time.Duration {
-	m := &c.pace
+func (m *paceMark) staleAfter(b *types.LightBlock, epoch time.Duration) time.Duration {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	hash := [32]byte(b.Hash())
 	if hash != m.hash {
 		if b.ValidatorSet.VerifyCommit(b.ChainID, b.Commit.BlockID, b.Height, b.Commit) != nil {
-			return staleAfter(0, c.epoch) // the least
+			return staleAfter(0, epoch) // the least
 		}
 		m.hash, m.gap = hash, max(0, agreed(b).Sub(b.Time))
 	}
-	return staleAfter(m.gap, c.epoch)
+	return staleAfter(m.gap, epoch)
 }
 
 // agreed returns the median time of the votes for b, by shards.

@@ -35,8 +35,8 @@ var endpoints = map[string]*endpoint{
 	historyProtocol:   {0, maxPage, func() request { return new(historyRequest) }},
 	aboutProtocol:     {0, maxPage, func() request { return new(aboutRequest) }},
 	objectsProtocol:   {0, 4 + MaxObjects*(len(ledger.ObjectID{})+1), func() request { return new(objectsRequest) }},
-	snapshotsProtocol: {0, MaxSnapshots*(MaxSnapshotHeader+16) + 4, func() request { return new(snapshotsRequest) }},
-	partProtocol:      {0, MaxSnapshotPart + 4, func() request { return new(partRequest) }},
+	snapshotsProtocol: {0, MaxSnapshots*8 + 4, func() request { return new(snapshotsRequest) }},
+	rangeProtocol:     {0, MaxRange + merkle.MaxRangeProofSize + 9, func() request { return new(rangeRequest) }},
 	clockProtocol:     {0, 8, func() request { return new(clockRequest) }},
 }
 
@@ -199,12 +199,16 @@ func (m *snapshotsRequest) answer(ctx context.Context, s Source) (message, error
 	return &snapshotsAnswer{list}, nil
 }
 
-func (m *partRequest) cost() int64 { return MaxSnapshotPart }
+// rangeWeight is the weight of a request for a range, which takes some milliseconds to read. One peer gets 32 MB of the
+// state a second.
+const rangeWeight = 8
 
-func (m *partRequest) answer(ctx context.Context, s Source) (message, error) {
-	b, err := s.SnapshotPart(ctx, m.Height, m.Part)
+func (m *rangeRequest) weight() float64 { return rangeWeight }
+
+func (m *rangeRequest) answer(ctx context.Context, s Source) (message, error) {
+	r, err := s.Range(ctx, m.Height, m.First, m.Last, int(m.Limit))
 	if err != nil {
 		return nil, err
 	}
-	return &partAnswer{b}, nil
+	return &rangeAnswer{*r}, nil
 }

@@ -1,7 +1,6 @@
 package light
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -55,7 +54,7 @@ func TestBadRequests(t *testing.T) {
 		"a huge page":    {historyProtocol, frame(append(make([]byte, 44), 0, 1, 0, 0))},
 		"a key too long": {readProtocol, frame(append([]byte{0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 65, 0, 0, 0},
 			make([]byte, 65)...))},
-		"a truncated part": {partProtocol, frame(make([]byte, 11))},
+		"no bytes of a range": {rangeProtocol, frame(make([]byte, 76))},
 	} {
 		t.Run(name, func(t *testing.T) {
 			st, err := w.client.NewStream(limited(t), w.honest.ID(), protocolID("test", tt.protocol))
@@ -67,7 +66,7 @@ func TestBadRequests(t *testing.T) {
 			if _, err := st.Write(tt.send); err != nil {
 				t.Fatal(err)
 			}
-			if err := readAnswerFrame(st, 100, new(partAnswer)); !errors.Is(err, ErrRequest) {
+			if err := readAnswerFrame(st, 100, new(rangeAnswer)); !errors.Is(err, ErrRequest) {
 				t.Errorf("answer %v", err)
 			}
 		})
@@ -230,28 +229,5 @@ func TestCloseEndsWaiting(t *testing.T) {
 	cancel()
 	if err := <-done; err == nil {
 		t.Error("a receipt from a closed server")
-	}
-}
-
-func TestSnapshots(t *testing.T) {
-	w := newWorld(t)
-	c := w.asking(t, w.honest)
-	ctx := limited(t)
-	list, err := c.Snapshots(ctx, w.honest.ID())
-	if err != nil || len(list) != 1 || list[0].Height != 2 || list[0].Parts != 2 || string(list[0].Header) != "header" {
-		t.Fatalf("snapshots %+v, %v", list, err)
-	}
-	if b, err := c.SnapshotPart(ctx, w.honest.ID(), 2, 1); err != nil ||
-		!bytes.Equal(b, bytes.Repeat([]byte{1}, MaxSnapshotPart)) {
-		t.Errorf("part of %d bytes, %v", len(b), err)
-	}
-	if _, err := c.SnapshotPart(ctx, w.honest.ID(), 2, 2); !errors.Is(err, ledger.ErrNotFound) {
-		t.Errorf("a part that is not there: %v", err)
-	}
-	if err := c.Blame(w.honest.ID(), errors.New("root")); !errors.Is(err, ErrLied) {
-		t.Errorf("blame: %v", err)
-	}
-	if _, err := c.Head(ctx); !errors.Is(err, ErrLied) {
-		t.Errorf("after the blame: %v", err)
 	}
 }

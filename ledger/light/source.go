@@ -62,11 +62,12 @@ type States interface {
 // Snapshots gives access to whole states, for joining nodes. The headers at the two heights after a snapshot's are
 // signed.
 type Snapshots interface {
-	// Snapshots returns the node's snapshots, newest first, at most MaxSnapshots.
-	Snapshots(ctx context.Context) ([]Snapshot, error)
-	// SnapshotPart returns a part of one, at most MaxSnapshotPart bytes.
-	//   ledger.ErrNotFound  there is no such snapshot or part
-	SnapshotPart(ctx context.Context, height uint64, part uint32) ([]byte, error)
+	// Snapshots returns the heights whose state the node serves in ranges, the newest first, at most MaxSnapshots.
+	Snapshots(ctx context.Context) ([]uint64, error)
+	// Range returns the pairs of the state at such a height with paths between first and last: all of them, or the
+	// first, as many as limit bytes hold and at least one.
+	//   ledger.ErrNotFound  the node does not serve this height, or no longer
+	Range(ctx context.Context, height uint64, first, last merkle.Hash, limit int) (*Range, error)
 }
 
 // At says which state to read, and how much of its tree.
@@ -126,11 +127,4 @@ func (o Object) key() []byte {
 		return ledger.KeyBlob(o.ID)
 	}
 	return ledger.KeyStorage(o.ID)
-}
-
-// Snapshot is a whole state at a height, in parts.
-type Snapshot struct {
-	Height uint64
-	Parts  uint32
-	Header []byte // needed to check the parts; at most MaxSnapshotHeader bytes
 }

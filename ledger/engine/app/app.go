@@ -1,7 +1,7 @@
 // Package app is the application that CometBFT replicates: the ledger's state in a database, under the rules of
 // ledger/machine. It runs blocks, commits each in one step that survives any crash, serves reads from immutable
-// views, keeps a log of receipts and events, and makes and restores snapshots. It starts no network and no consensus.
-// Start with Open.
+// views, keeps a log of receipts and events, and serves and restores whole states in ranges. It starts no network and
+// no consensus. Start with Open.
 package app
 
 import (
@@ -28,8 +28,6 @@ var (
 	ErrNetwork = errors.New("the ledger's database belongs to another network")
 	// ErrPruned reports a height whose log has been pruned.
 	ErrPruned = errors.New("no longer kept")
-	// ErrSnapshot reports a snapshot that is malformed or of another state.
-	ErrSnapshot = errors.New("invalid snapshot")
 )
 
 // Config of an App.
@@ -70,9 +68,9 @@ type App struct {
 	known      *known
 	*waiting
 	disk      *disk
-	snapshots *snapshots
+	snapshots snapshots
 
-	step     sync.Mutex // held while a block is run or committed, and during a restoration
+	step     sync.Mutex // held while a block is run or committed
 	proposed *block     // run when it was proposed; guarded by step
 	decided  *block     // to be committed; guarded by step
 	fault    error      // why the app cannot go on; guarded by step
@@ -113,7 +111,6 @@ func Open(cfg Config) (*App, error) {
 		known:      newKnown(cfg.Waiting.Txs), changed: make(chan struct{}),
 	}
 	a.waiting = newWaiting(cfg.Waiting, a.known)
-	a.snapshots = newSnapshots(a.db, a.space, a.log)
 	if err := a.open(); err != nil {
 		return nil, fmt.Errorf("open ledger: %w", err)
 	}
@@ -140,7 +137,11 @@ func (a *App) open() error {
 	if err := a.load(); err != nil {
 		return err
 	}
-	return a.snapshots.load()
+	if err := a.disk.clear(unitKeys, unitEnd); err != nil { // snapshots of former versions
+		return err
+	}
+	a.snapshots.begin(a.View())
+	return nil
 }
 
 // begin replaces the database's content with the genesis.
@@ -226,9 +227,9 @@ func (a *App) show(v *View, b *block) error {
 	return nil
 }
 
-// Close stops background work. The database stays open.
+// Close gives up the snapshots. The database stays open.
 func (a *App) Close() error {
-	a.snapshots.close()
+	a.snapshots.drop()
 	return nil
 }
 

@@ -121,39 +121,48 @@ func (a *App) commit(b *block) error {
 	if err := a.show(next, b); err != nil {
 		return err
 	}
-	if next.Height%a.cfg.SnapshotEvery == 0 {
-		a.snapshots.make(next)
+	a.snapshots.add(next, a.cfg.SnapshotEvery)
+	return nil
+}
+
+// writeState writes the block's changes.
+func (a *App) writeState(batch *badgerdb.Batch, b *block) error {
+	for _, c := range b.outcome.Changes {
+		old, err := b.reads.Get(c.Key)
+		if err == nil {
+			err = a.disk.writePair(batch, c.Key, old, c.Value)
+		}
+		if err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-// writeState writes the block's changes, and updates the indexes.
-func (a *App) writeState(batch *badgerdb.Batch, b *block) error {
-	for _, c := range b.outcome.Changes {
-		old, err := b.reads.Get(c.Key)
-		if err != nil {
-			return err
+// writePair writes the new value of a key of the state, nil to remove it, and updates the indexes.
+func (d *disk) writePair(batch *badgerdb.Batch, key, old, value []byte) error {
+	if value == nil {
+		batch.Delete(d.space, stateKey(key))
+	} else {
+		batch.Set(d.space, stateKey(key), record(key, value))
+	}
+	before, err := listed(key, old)
+	if err != nil {
+		return err
+	}
+	after, err := listed(key, value)
+	if err != nil {
+		return err
+	}
+	for i := range before {
+		if bytes.Equal(before[i], after[i]) {
+			continue
 		}
-		if c.Value == nil {
-			batch.Delete(a.space, stateKey(c.Key))
-		} else {
-			batch.Set(a.space, stateKey(c.Key), record(c.Key, c.Value))
+		if before[i] != nil {
+			batch.Delete(d.space, before[i])
 		}
-		before, err := listed(c.Key, old)
-		if err != nil {
-			return err
-		}
-		after, err := listed(c.Key, c.Value)
-		if err != nil {
-			return err
-		}
-		for i := range before {
-			if before[i] != nil && !bytes.Equal(before[i], after[i]) {
-				batch.Delete(a.space, before[i])
-			}
-			if after[i] != nil && !bytes.Equal(before[i], after[i]) {
-				batch.Set(a.space, after[i], c.Key[:1])
-			}
+		if after[i] != nil {
+			batch.Set(d.space, after[i], key[:1])
 		}
 	}
 	return nil

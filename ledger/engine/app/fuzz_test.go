@@ -2,39 +2,10 @@ package app
 
 import (
 	"bytes"
-	"errors"
 	"testing"
 
 	"walrus/ledger"
 )
-
-// FuzzSnapshot decodes bytes from peers: valid ones have a single encoding, others are refused.
-func FuzzSnapshot(f *testing.F) {
-	part := appendPair(appendPair(nil, []byte("a"), []byte("value")), []byte("b"), nil)
-	h := header{height: 5, time: 7, keys: 2, parts: make([][32]byte, 2)}
-	f.Add(part)
-	f.Add(h.marshal())
-	f.Fuzz(func(t *testing.T, b []byte) {
-		pairs, err := parsePart(b)
-		if err != nil && !errors.Is(err, ErrSnapshot) {
-			t.Fatal(err)
-		}
-		var again []byte
-		for _, p := range pairs {
-			again = appendPair(again, p.Key, p.Value)
-		}
-		if err == nil && !bytes.Equal(again, b) {
-			t.Fatalf("part % x has another form: % x", b, again)
-		}
-		h, err := unmarshalHeader(b)
-		if err != nil && !errors.Is(err, ErrSnapshot) {
-			t.Fatal(err)
-		}
-		if err == nil && !bytes.Equal(h.marshal(), b) {
-			t.Fatalf("header % x has another form: % x", b, h.marshal())
-		}
-	})
-}
 
 // FuzzRecords decodes damaged records of the database.
 func FuzzRecords(f *testing.F) {

@@ -15,7 +15,7 @@ import (
 //
 //	m head                          height, time, root of the committed state, first height of the log: see head
 //	m network                       network ID
-//	m restoring                     present while a snapshot is restored: everything else is then incomplete
+//	m restoring                     present while a state is restored: everything else is then incomplete; see Trusted
 //	p ‖ SHA-256 of the key          the state, in the order of the tree's paths: length u16 ‖ key ‖ value
 //	t ‖ place                       page of the tree: see merkle.Place
 //	s ‖ key                         the state as versions before kept it
@@ -27,8 +27,7 @@ import (
 //	x ‖ transaction ID              height u64 ‖ index u32
 //	h ‖ account ‖ height ‖ index    empty: the transaction concerns the account; the zero account stands for all
 //	g ‖ kind ‖ ID ‖ height ‖ index  empty: the transaction concerns the blob (kind 2) or the object (kind 3)
-//	k ‖ height ‖ part u32           part of a snapshot
-//	k ‖ height ‖ 2³²−1              header of a snapshot, written last
+//	k ‖ unit u8                     progress of a restoration: the next path, empty when the unit is complete
 var (
 	keyHead      = []byte("mhead")
 	keyNetwork   = []byte("mnetwork")
@@ -39,8 +38,8 @@ var (
 	pageEnd      = []byte{'t' + 1}
 	oldStateKeys = []byte{'s'}
 	oldStateEnd  = []byte{'s' + 1}
-	snapshotKeys = []byte{'k'}
-	snapshotEnd  = []byte{'k' + 1}
+	unitKeys     = []byte{'k'}
+	unitEnd      = []byte{'k' + 1}
 
 	letterStorage = ledger.KeyStorage(ledger.ObjectID{})[0]
 	letterBlob    = ledger.KeyBlob(ledger.ObjectID{})[0]
@@ -109,10 +108,7 @@ func historyKey(s ledger.Subject, p Position) []byte {
 	return position(historyOf(s), p.Height, p.Index)
 }
 
-// snapshotHeader is the part number that stands for a snapshot's header.
-const snapshotHeader = 1<<32 - 1
-
-func snapshotKey(height uint64, part uint32) []byte { return position([]byte{'k'}, height, part) }
+func unitKey(unit byte) []byte { return []byte{'k', unit} }
 
 func position(b []byte, height uint64, index uint32) []byte {
 	return binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint64(b, height), index)

@@ -1,51 +1,81 @@
 package app
 
 import (
-	"bytes"
-	"context"
-	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"log/slog"
+	"math/rand/v2"
 	"slices"
 	"testing"
+	"time"
 
 	"walrus/ledger"
 	"walrus/ledger/engine/badgerdb"
+	"walrus/ledger/light"
 	"walrus/ledger/merkle"
 )
 
-// snapshotted returns an app, its chain, and a snapshot of height 60 made while blocks went on.
-func snapshotted(t *testing.T) (*App, *chain, Snapshot) {
+// snapshotted returns an app with snapshots of heights 60 and 40 after blocks went on to 69, and its chain.
+func snapshotted(t *testing.T) (*App, *chain) {
 	t.Helper()
 	c := newChain(t, 21)
 	a := openApp(t, t.TempDir(), c.genesis, func(cfg *Config) { cfg.SnapshotEvery = 20 })
 	for range 69 {
 		run(t, a, c.random(t))
 	}
-	a.snapshots.making.Wait()
-	list := a.Snapshots()
-	if len(list) != 2 || list[0].Height != 60 || list[1].Height != 40 {
-		t.Fatalf("snapshots %+v, want those of heights 60 and 40", list)
+	if list := a.Snapshots(); !slices.Equal(list, []uint64{60, 40}) {
+		t.Fatalf("snapshots %v, want those of heights 60 and 40", list)
 	}
-	return a, c, list[0]
+	return a, c
 }
 
 func (c *chain) trusted(height uint64) Trusted {
 	return Trusted{Height: height, Time: c.log[height-1].Time, Root: c.roots[height]}
 }
 
-func partsOf(a *App, s Snapshot) func(context.Context, uint32) ([]byte, error) {
-	return func(_ context.Context, part uint32) ([]byte, error) { return a.SnapshotPart(s.Height, part) }
+var quiet = slog.New(slog.DiscardHandler)
+
+// fetch adds one range of a unit, as a node serves it, and returns its size.
+func fetch(t testing.TB, from *App, r *Restoration, unit, limit int) int {
+	t.Helper()
+	first, last, ok := r.Left(unit)
+	if !ok {
+		return 0
+	}
+	got, err := from.Range(r.trusted.Height, first, last, limit)
+	check(t, err)
+	end, err := got.Verify(r.trusted.Root, first, last)
+	check(t, err)
+	check(t, r.Add(unit, first, end, got))
+	return len(got.Pairs)
+}
+
+// complete fetches all that is left, and returns the number of ranges.
+func complete(t testing.TB, from *App, r *Restoration, limit int) (ranges int) {
+	t.Helper()
+	for i := range RestoreUnits {
+		for {
+			if _, _, ok := r.Left(i); !ok {
+				break
+			}
+			fetch(t, from, r, i, limit)
+			ranges++
+		}
+	}
+	check(t, r.Finish())
+	return ranges
 }
 
 func TestRestore(t *testing.T) {
-	from, c, s := snapshotted(t)
+	from, c := snapshotted(t)
 	dir := t.TempDir()
-	a := openApp(t, dir, c.genesis, nil)
-	check(t, a.Restore(t.Context(), c.trusted(60), s.Header, partsOf(from, s)))
-	check(t, a.Close())
-	check(t, a.db.Close())
-	a = openApp(t, dir, c.genesis, func(cfg *Config) { cfg.SnapshotEvery = 10 })
+	db := openDB(t, dir)
+	r, err := Restore(db, c.genesis, c.trusted(60), quiet)
+	check(t, err)
+	complete(t, from, r, 300)
+	check(t, db.Close())
+	a := openApp(t, dir, c.genesis, func(cfg *Config) { cfg.SnapshotEvery = 10 })
 	compareView(t, a.View(), c.states[60], c.states[60])
 	for _, r := range c.blocks[60:] {
 		run(t, a, r)
@@ -61,113 +91,76 @@ func TestRestore(t *testing.T) {
 	if _, err := a.Blocks(60, 1); !errors.Is(err, ErrPruned) {
 		t.Errorf("blocks before the snapshot: %v, want ErrPruned", err)
 	}
-	if err := a.Restore(t.Context(), c.trusted(60), s.Header, partsOf(from, s)); err == nil {
-		t.Error("restored over a ledger that has blocks")
-	}
-	a.snapshots.making.Wait()
-	if list := a.Snapshots(); len(list) == 0 || list[0].Height%10 != 0 {
-		t.Errorf("snapshots %+v", list)
+	if list := a.Snapshots(); len(list) != 2 || list[0]%10 != 0 {
+		t.Errorf("snapshots %v", list)
 	}
 }
 
-// headerOf makes a header, true or not.
-func headerOf(tr Trusted, keys uint64, parts [][]byte) []byte {
-	h := header{height: tr.Height, time: tr.Time, root: tr.Root, keys: keys}
-	for _, p := range parts {
-		h.parts = append(h.parts, sha256.Sum256(p))
-	}
-	return h.marshal()
-}
-
-func TestRestoreRefuses(t *testing.T) {
-	from, c, s := snapshotted(t)
-	tr := c.trusted(60)
-	root, height, at := tr, c.trusted(40), tr
-	root.Root[5]++
-	at.Time++
-	a := openApp(t, t.TempDir(), c.genesis, nil)
-	refused := func(name string, tr Trusted, header []byte, fetch func(context.Context, uint32) ([]byte, error),
-		want error) {
-		t.Helper()
-		if err := a.Restore(t.Context(), tr, header, fetch); !errors.Is(err, want) {
-			t.Errorf("%s: %v, want %v", name, err, want)
+// A restoration that ends anywhere goes on where it was: nothing in the database is fetched again.
+func TestRestoreResumes(t *testing.T) {
+	from, c := snapshotted(t)
+	rng := rand.New(rand.NewPCG(8, 9))
+	dir := t.TempDir()
+	db := openDB(t, dir)
+	whole := complete(t, from, mustRestore(t, openDB(t, t.TempDir()), c), 200)
+	ranges, starts := 0, 0
+	for done := false; !done; starts++ {
+		r := mustRestore(t, db, c)
+		for range 1 + rng.IntN(9) {
+			unit := rng.IntN(RestoreUnits)
+			if _, _, ok := r.Left(unit); ok {
+				fetch(t, from, r, unit, 200)
+				ranges++
+			}
 		}
-		if v := a.View(); v.Height != 0 || v.Root() != c.roots[0] {
-			t.Fatalf("%s: height %d with root %s afterwards", name, v.Height, v.Root())
+		if done = starts == 20; done {
+			ranges += complete(t, from, r, 200)
 		}
-		compareView(t, a.View(), c.states[0], c.states[60])
+		if height, err := RestoredHeight(db); err != nil || height != 60 {
+			t.Fatalf("height %d, %v", height, err)
+		}
+		check(t, db.Close())
+		db = openDB(t, dir)
 	}
-	parts := partsOf(from, s)
-	refused("another root", root, s.Header, parts, ErrSnapshot)
-	refused("another height", height, s.Header, parts, ErrSnapshot)
-	refused("another time", at, s.Header, parts, ErrSnapshot)
-	refused("header cut short", tr, s.Header[:len(s.Header)-1], parts, ErrSnapshot)
-	refused("no header", tr, nil, parts, ErrSnapshot)
-	refused("another version", tr, append([]byte{2}, s.Header[1:]...), parts, ErrSnapshot)
-	refused("part of another snapshot", tr, s.Header, partsOf(from, from.Snapshots()[1]), ErrSnapshot)
-	gone := errors.New("gone")
-	refused("fetch fails", tr, s.Header, func(context.Context, uint32) ([]byte, error) { return nil, gone }, gone)
-
-	good, err := from.SnapshotPart(60, 0)
-	check(t, err)
-	for name, f := range forgeries(t, good) {
-		refused(name, tr, headerOf(tr, f.keys, f.parts),
-			func(_ context.Context, i uint32) ([]byte, error) { return f.parts[i], nil }, ErrSnapshot)
+	if ranges != whole {
+		t.Errorf("%d ranges in %d attempts, %d in one", ranges, starts, whole)
 	}
-	check(t, a.Restore(t.Context(), tr, s.Header, parts))
+	r := mustRestore(t, db, c) // finished, but not yet opened
+	complete(t, from, r, 200)
+	check(t, db.Close())
+	a := openApp(t, dir, c.genesis, nil)
 	compareView(t, a.View(), c.states[60], c.states[60])
 }
 
-// forgery is an invalid snapshot: its parts and the number of keys in its header.
-type forgery struct {
-	keys  uint64
-	parts [][]byte
-}
-
-// forgeries derives invalid snapshots from the one part of a good one.
-func forgeries(t *testing.T, good []byte) map[string]forgery {
+func mustRestore(t *testing.T, db *badgerdb.DB, c *chain) *Restoration {
 	t.Helper()
-	pairs, err := parsePart(good)
+	r, err := Restore(db, c.genesis, c.trusted(60), quiet)
 	check(t, err)
-	n := uint64(len(pairs))
-	join := func(pairs []merkle.Change) [][]byte {
-		var b []byte
-		for _, p := range pairs {
-			b = appendPair(b, p.Key, p.Value)
-		}
-		return [][]byte{b}
-	}
-	swapped := append([]merkle.Change{pairs[1], pairs[0]}, pairs[2:]...)
-	rich, object := slices.Clone(pairs), slices.Clone(pairs)
-	rich[3].Value = append([]byte{255}, rich[3].Value[1:]...)
-	object[0] = merkle.Change{Key: ledger.KeyBlob(ledger.ObjectID{}), Value: []byte("no blob")}
-	return map[string]forgery{
-		"changed value":    {n, join(rich)},
-		"key left out":     {n - 1, join(pairs[1:])},
-		"wrong count":      {n + 1, [][]byte{good}},
-		"out of order":     {n, join(swapped)},
-		"twice":            {2 * n, [][]byte{good, good}},
-		"empty":            {0, nil},
-		"no object":        {n, join(object)},
-		"within a pair":    {n, [][]byte{good[:len(good)-1]}},
-		"huge length":      {n, [][]byte{[]byte("\x00\x01a\xff\xff\xff\xffb")}},
-		"too large a part": {n, [][]byte{appendPair(nil, []byte("a"), make([]byte, MaxSnapshotPart))}},
-	}
+	return r
 }
 
-// TestRestoreInterrupted stops in the middle of a restoration: the app reopens with a new ledger.
-func TestRestoreInterrupted(t *testing.T) {
-	from, c, s := snapshotted(t)
+// A database with half a state is not taken for a ledger, nor for half of another state.
+func TestRestoreAnother(t *testing.T) {
+	from, c := snapshotted(t)
 	dir := t.TempDir()
+	db := openDB(t, dir)
+	r := mustRestore(t, db, c)
+	for i := range RestoreUnits / 2 {
+		fetch(t, from, r, i, 1<<20)
+	}
+	if err := r.Finish(); err == nil {
+		t.Error("half a state was finished")
+	}
+	other, err := Restore(db, c.genesis, c.trusted(40), quiet)
+	check(t, err)
+	complete(t, from, other, 1<<20)
+	r = mustRestore(t, db, c)
+	if first, _, ok := r.Left(0); !ok || first != (merkle.Hash{}) {
+		t.Error("it goes on with another state")
+	}
+	fetch(t, from, r, 3, 1<<20)
+	check(t, db.Close())
 	a := openApp(t, dir, c.genesis, nil)
-	r, err := a.newRestoration(c.trusted(60), s.Header)
-	check(t, err)
-	part, err := from.SnapshotPart(60, 0)
-	check(t, err)
-	check(t, r.add(part))
-	check(t, a.Close())
-	check(t, a.db.Close())
-	a = openApp(t, dir, c.genesis, nil)
 	if v := a.View(); v.Height != 0 || v.Root() != c.roots[0] {
 		t.Fatalf("height %d with root %s", v.Height, v.Root())
 	}
@@ -177,78 +170,136 @@ func TestRestoreInterrupted(t *testing.T) {
 	compare(t, a, c)
 }
 
-// TestManyParts makes a snapshot of many parts of a state with large values, and removes an unfinished one.
-func TestManyParts(t *testing.T) {
-	g := testGenesis(t)
-	dir := t.TempDir()
-	a := openApp(t, dir, g, nil)
-	var b badgerdb.Batch
-	var changes []merkle.Change
-	for i := range 400 {
-		c := merkle.Change{Key: fmt.Appendf(nil, "z%04d", i), Value: bytes.Repeat([]byte{byte(i)}, 5000)}
-		changes = append(changes, c)
-		b.Set(a.space, stateKey(c.Key), record(c.Key, c.Value))
-	}
-	check(t, a.db.Write(&b))
-	snap, err := a.space.Snapshot()
+// Two ranges of the same place, as from two nodes, count once.
+func TestRestoreTwice(t *testing.T) {
+	from, c := snapshotted(t)
+	r := mustRestore(t, openDB(t, t.TempDir()), c)
+	first, last, _ := r.Left(0)
+	short, err := from.Range(60, first, last, 1)
 	check(t, err)
-	tree, err := a.View().tree.Apply(changes, 1)
+	end, err := short.Verify(c.roots[60], first, last)
 	check(t, err)
-	v := &View{Height: 5, Time: 7, snap: snap, tree: tree}
-	check(t, a.snapshots.write(v))
-	s := a.Snapshots()[0]
-	if s.Parts != 8 { // 400 × 5 kB
-		t.Errorf("%d parts, want 8", s.Parts)
-	}
-	other := openApp(t, "", g, nil)
-	check(t, other.Restore(t.Context(), Trusted{5, 7, v.Root()}, s.Header, partsOf(a, s)))
-	if other.View().Root() != v.Root() {
-		t.Error("another root")
-	}
-	for _, at := range []struct {
-		height uint64
-		part   uint32
-	}{{5, 8}, {6, 0}, {5, snapshotHeader}} {
-		if _, err := a.SnapshotPart(at.height, at.part); !errors.Is(err, ledger.ErrNotFound) {
-			t.Errorf("part %d of height %d: %v, want ErrNotFound", at.part, at.height, err)
-		}
-	}
-	b = badgerdb.Batch{}
-	b.Set(a.space, snapshotKey(4, 0), []byte("stray"))
-	b.Set(a.space, snapshotKey(6, 0), []byte("stray"))
-	b.Set(a.space, snapshotKey(6, 1), []byte("stray"))
-	check(t, a.db.Write(&b))
-	again := newSnapshots(a.db, a.space, a.log)
-	check(t, again.load())
-	if len(again.list) != 1 || !bytes.Equal(again.list[0].Header, s.Header) {
-		t.Errorf("snapshots %v after loading", again.list)
-	}
-	left, err := a.space.Scan(badgerdb.Range{From: snapshotKeys, To: snapshotEnd, Limit: 100})
+	long, err := from.Range(60, first, last, 1<<20)
 	check(t, err)
-	if len(left) != 9 {
-		t.Errorf("%d keys of snapshots are left, want 9", len(left))
-	}
-	again.maxParts = 7
-	if err := again.write(&View{Height: 6, snap: snap, tree: v.tree}); err == nil {
-		t.Error("a snapshot of too many parts was made")
-	}
-	left, err = a.space.Scan(badgerdb.Range{From: snapshotKeys, To: snapshotEnd, Limit: 100})
-	check(t, err)
-	if len(left) != 9 {
-		t.Errorf("%d keys of snapshots are left after a failure, want 9", len(left))
+	check(t, r.Add(0, first, last, long))
+	check(t, r.Add(0, first, end, short))
+	if _, _, ok := r.Left(0); ok {
+		t.Error("a late range took the unit back")
 	}
 }
 
-// TestRestoreLiar gets a header with a false number of keys, which is detected at the end.
-func TestRestoreLiar(t *testing.T) {
-	from, c, good := snapshotted(t)
-	h, err := unmarshalHeader(good.Header)
-	check(t, err)
-	h.keys++
-	a := openApp(t, "", c.genesis, nil)
-	err = a.Restore(t.Context(), c.trusted(60), h.marshal(), partsOf(from, good))
-	if err == nil {
-		t.Error("a snapshot with a forged header was taken")
+// Ranges of any interval and limit verify, and together have the whole state.
+func TestRanges(t *testing.T) {
+	from, c := snapshotted(t)
+	for _, limit := range []int{1, 100, 1000, 1 << 20} {
+		seen, bytes := 0, 0
+		for i := range RestoreUnits {
+			for first, more := (merkle.Hash{byte(i << 2)}), true; more; {
+				got, err := from.Range(40, first, unitLast(i), limit)
+				check(t, err)
+				end, err := got.Verify(c.roots[40], first, unitLast(i))
+				check(t, err)
+				n := 0
+				for left := got.Pairs; len(left) > 0; n++ {
+					var key, value []byte
+					key, value, left, err = light.NextPair(left)
+					check(t, err)
+					if string(value) != string(c.states[40][string(key)]) {
+						t.Fatalf("key %x: %x", key, value)
+					}
+				}
+				if n > 1 && len(got.Pairs) > limit {
+					t.Fatalf("%d bytes, limit %d", len(got.Pairs), limit)
+				}
+				seen, bytes = seen+n, bytes+len(got.Pairs)
+				first, _ = end.Next()
+				more = end != unitLast(i)
+			}
+		}
+		if seen != len(c.states[40]) {
+			t.Errorf("limit %d: %d pairs, want %d", limit, seen, len(c.states[40]))
+		}
 	}
-	compareView(t, a.View(), c.states[0], c.states[60])
+	if _, err := from.Range(50, merkle.Hash{}, unitLast(0), 1000); !errors.Is(err, ledger.ErrNotFound) {
+		t.Errorf("a height without a snapshot: %v", err)
+	}
+}
+
+func TestRetain(t *testing.T) {
+	now := time.Now()
+	ago := func(height uint64, made, used time.Duration) snapshot {
+		return snapshot{&View{Height: height}, now.Add(-made), now.Add(-used)}
+	}
+	for name, tt := range map[string]struct {
+		list []snapshot
+		want []uint64
+	}{
+		"none":                  {nil, nil},
+		"two, never used":       {[]snapshot{ago(3, time.Hour, 9*time.Hour), ago(2, 9*time.Hour, 9*time.Hour)}, []uint64{3, 2}},
+		"a third, unused":       {[]snapshot{ago(4, 0, 0), ago(3, 0, 0), ago(2, 0, time.Hour)}, []uint64{4, 3}},
+		"a third, in use":       {[]snapshot{ago(4, 0, 0), ago(3, 0, 0), ago(2, time.Minute, time.Second)}, []uint64{4, 3, 2}},
+		"a third, for too long": {[]snapshot{ago(4, 0, 0), ago(3, 0, 0), ago(2, 2*time.Hour, 0)}, []uint64{4, 3}},
+		"five in use":           {[]snapshot{ago(5, 0, 0), ago(4, 0, 0), ago(3, 0, 0), ago(2, 0, 0), ago(1, 0, 0)}, []uint64{5, 4, 3, 2}},
+	} {
+		var got []uint64
+		for _, s := range retain(tt.list, now) {
+			got = append(got, s.view.Height)
+		}
+		if !slices.Equal(got, tt.want) {
+			t.Errorf("%s: %v, want %v", name, got, tt.want)
+		}
+	}
+}
+
+// filled returns an app with a state of n more keys at height 0, whose rules do not matter.
+func filled(t testing.TB, n int) (*App, Trusted) {
+	t.Helper()
+	a := openApp(t, t.TempDir(), testGenesis(t), nil)
+	tree := a.View().tree
+	for done := 0; done < n; {
+		var b badgerdb.Batch
+		var changes []merkle.Change
+		for ; len(changes) < 10_000 && done < n; done++ {
+			c := merkle.Change{Key: fmt.Appendf(nil, "z%040d", done), Value: binary.BigEndian.AppendUint64(nil, uint64(done))}
+			changes = append(changes, c)
+			b.Set(a.space, stateKey(c.Key), record(c.Key, c.Value))
+		}
+		next, err := tree.Apply(changes, 2)
+		check(t, err)
+		source := new(source)
+		tree, err = next.Save(source, a.disk.cache, a.disk.writePage(&b))
+		check(t, err)
+		check(t, a.db.Write(&b))
+		source.snap, err = a.space.Snapshot()
+		check(t, err)
+		a.snapshots.begin(&View{Height: 5, Time: 7, snap: source.snap, tree: tree})
+	}
+	return a, Trusted{5, 7, tree.Root()}
+}
+
+// A state may need any number of ranges: here more than a snapshot could have parts when it had parts.
+func TestManyRanges(t *testing.T) {
+	const once = 8192
+	from, trusted := filled(t, once+100)
+	db := openDB(t, t.TempDir())
+	r, err := Restore(db, testGenesis(t), trusted, quiet)
+	check(t, err)
+	if ranges := complete(t, from, r, 1); ranges <= once {
+		t.Errorf("%d ranges, want more than %d", ranges, once)
+	}
+}
+
+// BenchmarkRestore measures how a state is read, verified and restored, for each key.
+func BenchmarkRestore(b *testing.B) {
+	for _, n := range []int{10_000, 100_000, 1_000_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			from, trusted := filled(b, n)
+			for b.Loop() {
+				r, err := Restore(openDB(b, b.TempDir()), testGenesis(b), trusted, quiet)
+				check(b, err)
+				complete(b, from, r, light.MaxRange)
+			}
+			b.ReportMetric(float64(b.N*n)/b.Elapsed().Seconds(), "keys/s")
+		})
+	}
 }

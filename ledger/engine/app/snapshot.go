@@ -1,299 +1,150 @@
 package app
 
 import (
-	"crypto/sha256"
-	"encoding/binary"
-	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"sync"
+	"time"
 
 	"walrus/ledger"
-	"walrus/ledger/engine/badgerdb"
+	"walrus/ledger/light"
 	"walrus/ledger/merkle"
 )
 
+// A snapshot is a view that is held, so that joining nodes can fetch its state in ranges: making one copies nothing.
+// The database keeps what later blocks replace for as long as the view is held, so its life is bounded.
 const (
-	// MaxSnapshotParts bounds the parts of a snapshot, and so its size: 2 GiB.
-	MaxSnapshotParts = 8192
-	// MaxSnapshotPart bounds a part of a snapshot, in bytes.
-	MaxSnapshotPart = 256 << 10
-	// keptSnapshots is the number of newest snapshots kept.
+	// keptSnapshots is the number of newest snapshots held.
 	keptSnapshots = 2
+	// maxSnapshots bounds the snapshots held, with older ones that are still being fetched.
+	maxSnapshots = 4
+	// lastUse: an older snapshot is dropped when nobody has asked for a range of it for this long.
+	lastUse = time.Minute
+	// maxLife: an older snapshot is dropped after this long, used or not. At 20 MB/s a node fetches 70 GB in that time.
+	maxLife = time.Hour
 )
 
-// Snapshot is the whole state at a height, in parts. A part has pairs of the state, in ascending order of their keys'
-// SHA-256: length u16 ‖ key ‖ length u32 ‖ value, big-endian. It ends where the next pair would make it larger than
-// MaxSnapshotPart.
-type Snapshot struct {
-	Height uint64
-	Parts  uint32
-	Header []byte // binary form of the header, which has the hashes of the parts
+// snapshot is a view that joining nodes may fetch.
+type snapshot struct {
+	view       *View
+	made, used time.Time
 }
 
-// header describes a snapshot.
-//
-//	1 u8 ‖ height u64 ‖ time i64 ‖ root ‖ keys u64 ‖ SHA-256 of each part, big-endian
-type header struct {
-	height uint64
-	time   int64
-	root   merkle.Hash
-	keys   uint64
-	parts  [][sha256.Size]byte
-}
-
-const (
-	headerVersion = 1
-	headerSize    = 1 + 8 + 8 + len(merkle.Hash{}) + 8
-)
-
-func (h *header) marshal() []byte {
-	b := []byte{headerVersion}
-	b = binary.BigEndian.AppendUint64(b, h.height)
-	b = binary.BigEndian.AppendUint64(b, uint64(h.time))
-	b = append(b, h.root[:]...)
-	b = binary.BigEndian.AppendUint64(b, h.keys)
-	for _, p := range h.parts {
-		b = append(b, p[:]...)
-	}
-	return b
-}
-
-func unmarshalHeader(b []byte) (*header, error) {
-	n := (len(b) - headerSize) / sha256.Size
-	if len(b) < headerSize || len(b) != headerSize+n*sha256.Size || n > MaxSnapshotParts || b[0] != headerVersion {
-		return nil, fmt.Errorf("%w: header of %d bytes, or of another version", ErrSnapshot, len(b))
-	}
-	h := &header{
-		height: binary.BigEndian.Uint64(b[1:]), time: int64(binary.BigEndian.Uint64(b[9:])),
-		keys: binary.BigEndian.Uint64(b[headerSize-8:]), parts: make([][sha256.Size]byte, n),
-	}
-	copy(h.root[:], b[17:])
-	for i := range h.parts {
-		copy(h.parts[i][:], b[headerSize+i*sha256.Size:])
-	}
-	return h, nil
-}
-
-// appendPair adds a pair to a part.
-func appendPair(b, key, value []byte) []byte {
-	b = append(binary.BigEndian.AppendUint16(b, uint16(len(key))), key...)
-	return append(binary.BigEndian.AppendUint32(b, uint32(len(value))), value...)
-}
-
-func pairSize(key, value []byte) int { return 2 + len(key) + 4 + len(value) }
-
-// parsePart decodes the pairs of a part, which share its memory.
-func parsePart(b []byte) (pairs []merkle.Change, err error) {
-	for len(b) > 0 {
-		var c merkle.Change
-		if len(b) < 2 || len(b)-2 < int(binary.BigEndian.Uint16(b)) {
-			return nil, fmt.Errorf("%w: a part ends within a pair", ErrSnapshot)
+// retain returns the snapshots to hold on to, of a list with the newest first.
+func retain(list []snapshot, now time.Time) (kept []snapshot) {
+	for i, s := range list {
+		if i < keptSnapshots || i < maxSnapshots && now.Sub(s.used) < lastUse && now.Sub(s.made) < maxLife {
+			kept = append(kept, s)
 		}
-		n := int(binary.BigEndian.Uint16(b))
-		c.Key, b = b[2:2+n:2+n], b[2+n:]
-		if len(b) < 4 || uint64(len(b)-4) < uint64(binary.BigEndian.Uint32(b)) {
-			return nil, fmt.Errorf("%w: a part ends within a pair", ErrSnapshot)
-		}
-		n = int(binary.BigEndian.Uint32(b))
-		c.Value, b = b[4:4+n:4+n], b[4+n:]
-		pairs = append(pairs, c)
 	}
-	return pairs, nil
+	return kept
 }
 
-// snapshots makes snapshots and keeps the newest.
+// snapshots are the snapshots of an App. It is safe for concurrent use.
 type snapshots struct {
-	db    *badgerdb.DB    // constant, as are the next three
-	space *badgerdb.Space //
-	log   *slog.Logger
-	stop  chan struct{} // closed by close
-
-	maxParts int // MaxSnapshotParts, except in tests; constant
-
-	making sync.WaitGroup
-	mu     sync.Mutex
-	busy   bool       // one is being made; guarded by mu
-	closed bool       // guarded by mu
-	list   []Snapshot // the newest first; guarded by mu, its elements constant
+	mu   sync.Mutex
+	list []snapshot // the newest first; guarded by mu
 }
 
-func newSnapshots(db *badgerdb.DB, space *badgerdb.Space, log *slog.Logger) *snapshots {
-	return &snapshots{db: db, space: space, log: log, stop: make(chan struct{}), maxParts: MaxSnapshotParts}
+// begin makes v the only snapshot.
+func (s *snapshots) begin(v *View) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.list = []snapshot{{v, time.Now(), time.Time{}}}
 }
 
-// load finds the snapshots in the database, and removes unfinished ones.
-func (s *snapshots) load() error {
-	var list []Snapshot
-	end := snapshotEnd
-	for {
-		last, err := s.space.Scan(badgerdb.Range{From: snapshotKeys, To: end, Descending: true, Limit: 1})
-		if err != nil {
-			return err
+// add is called for each new view, and makes a snapshot of those at every multiple of every.
+func (s *snapshots) add(v *View, every uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	if v.Height%every == 0 {
+		s.list = slices.Insert(s.list, 0, snapshot{v, now, time.Time{}})
+	}
+	s.list = retain(s.list, now)
+}
+
+func (s *snapshots) heights() (heights []uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, n := range s.list {
+		heights = append(heights, n.view.Height)
+	}
+	return heights
+}
+
+// use returns the snapshot at a height, nil if there is none.
+func (s *snapshots) use(height uint64) *View {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range s.list {
+		if n := &s.list[i]; n.view.Height == height {
+			n.used = time.Now()
+			return n.view
 		}
-		if len(last) == 0 {
+	}
+	return nil
+}
+
+func (s *snapshots) drop() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.list = nil
+}
+
+// Snapshots returns the heights whose state Range reads, the newest first: the two newest multiples of
+// Config.SnapshotEvery, the height at which the App was opened while it has not passed two of them, and older ones that
+// are still being read, within bounds.
+func (a *App) Snapshots() []uint64 { return a.snapshots.heights() }
+
+// Range returns the pairs of the state at a height of Snapshots with paths between first and last, with their proof:
+// all of them, or the first, as many as limit bytes hold and at least one. Errors wrap ledger.ErrNotFound for other
+// heights.
+func (a *App) Range(height uint64, first, last merkle.Hash, limit int) (*light.Range, error) {
+	v := a.snapshots.use(height)
+	if v == nil {
+		return nil, fmt.Errorf("snapshot at height %d: %w", height, ledger.ErrNotFound)
+	}
+	r, err := v.Range(first, last, limit)
+	if err != nil {
+		return nil, fmt.Errorf("read the snapshot at height %d: %w", height, err)
+	}
+	return r, nil
+}
+
+// Range does App.Range's work on a view. It reads little more than it returns.
+func (v *View) Range(first, last merkle.Hash, limit int) (*light.Range, error) {
+	to := stateEnd
+	if next := after(last); next != nil {
+		to = pathKey(*next)
+	}
+	// A pair takes more bytes in the database than in a range, so one scan of limit bytes finds enough.
+	raw, next, err := v.scan(pathKey(first), to, limit, limit)
+	if err != nil {
+		return nil, err
+	}
+	r := &light.Range{More: next != nil, Pairs: make([]byte, 0, min(limit, sizeOf(raw)))}
+	end := last
+	for _, p := range raw {
+		key, value, err := parseRecord(p.Key, p.Value)
+		if err != nil {
+			return nil, err
+		}
+		if len(r.Pairs) > 0 && len(r.Pairs)+light.PairSize(key, value) > limit {
+			r.More = true
 			break
 		}
-		p, _ := parsePosition(last[0].Key)
-		end = snapshotKey(p.Height, 0)
-		h, err := unmarshalHeader(last[0].Value)
-		if p.Index == snapshotHeader && err == nil && len(list) < keptSnapshots {
-			list = append(list, Snapshot{Height: h.height, Parts: uint32(len(h.parts)), Header: last[0].Value})
-			continue
-		}
-		if err := s.remove(p.Height); err != nil {
-			return err
-		}
+		r.Pairs = light.AppendPair(r.Pairs, key, value)
+		end = merkle.Hash(p.Key[len(stateKeys):])
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.list = list
-	return nil
-}
-
-// remove removes a snapshot from the database, its header first.
-func (s *snapshots) remove(height uint64) error {
-	end := snapshotKey(height+1, 0)
-	for {
-		pairs, err := s.space.Scan(badgerdb.Range{From: snapshotKey(height, 0), To: end, Descending: true, Limit: 16})
-		if err != nil || len(pairs) == 0 {
-			return err
-		}
-		var b badgerdb.Batch
-		for _, p := range pairs {
-			b.Delete(s.space, p.Key)
-		}
-		if err := s.db.Write(&b); err != nil {
-			return err
-		}
+	if !r.More {
+		end = last
 	}
-}
-
-// make makes a snapshot of the view in the background, unless one is in progress.
-func (s *snapshots) make(v *View) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.busy || s.closed {
-		return
+	low, err := v.ProvePath(first)
+	if err != nil {
+		return nil, err
 	}
-	s.busy = true
-	s.making.Go(func() {
-		err := s.write(v)
-		s.mu.Lock()
-		s.busy = false
-		s.mu.Unlock()
-		if err != nil && !errors.Is(err, errStopped) && !errors.Is(err, badgerdb.ErrClosed) {
-			s.log.Error("making a snapshot of the ledger failed", "height", v.Height, "err", err)
-		}
-	})
-}
-
-var errStopped = errors.New("stopped")
-
-// close stops the snapshot in progress.
-func (s *snapshots) close() {
-	s.mu.Lock()
-	if !s.closed {
-		s.closed = true
-		close(s.stop)
-	}
-	s.mu.Unlock()
-	s.making.Wait()
-}
-
-// write writes a snapshot, and removes the oldest beyond keptSnapshots.
-func (s *snapshots) write(v *View) error {
-	h := &header{height: v.Height, time: v.Time, root: v.Root()}
-	err := s.writeParts(v, h)
-	switch {
-	case errors.Is(err, errStopped): // load removes it
-		return err
-	case err != nil: // remove it, or every failed attempt would take more of the disk
-		return errors.Join(err, s.remove(v.Height))
-	}
-	return s.finish(Snapshot{Height: h.height, Parts: uint32(len(h.parts)), Header: h.marshal()})
-}
-
-// writeParts writes the parts, and adds them to the header.
-func (s *snapshots) writeParts(v *View, h *header) error {
-	var part []byte
-	flush := func() error {
-		if len(h.parts) == s.maxParts {
-			return fmt.Errorf("the state does not fit into %d parts", s.maxParts)
-		}
-		var b badgerdb.Batch
-		b.Set(s.space, snapshotKey(v.Height, uint32(len(h.parts))), part)
-		h.parts = append(h.parts, sha256.Sum256(part))
-		part = nil
-		return s.db.Write(&b)
-	}
-	for from := new(merkle.Hash); from != nil; {
-		select {
-		case <-s.stop:
-			return errStopped
-		default:
-		}
-		pairs, next, err := v.Pairs(*from, 4096, 1<<20)
-		if err != nil {
-			return err
-		}
-		for _, p := range pairs {
-			if len(part) > 0 && len(part)+pairSize(p.Key, p.Value) > MaxSnapshotPart {
-				if err := flush(); err != nil {
-					return err
-				}
-			}
-			part = appendPair(part, p.Key, p.Value)
-			h.keys++
-		}
-		from = next
-	}
-	return flush()
-}
-
-func (s *snapshots) finish(n Snapshot) error {
-	var b badgerdb.Batch
-	b.Set(s.space, snapshotKey(n.Height, snapshotHeader), n.Header)
-	if err := errors.Join(s.db.Write(&b), s.db.Sync()); err != nil {
-		return err
-	}
-	s.mu.Lock()
-	s.list = slices.Insert(s.list, 0, n)
-	var old []Snapshot
-	if len(s.list) > keptSnapshots {
-		old = slices.Clone(s.list[keptSnapshots:])
-		s.list = slices.Clone(s.list[:keptSnapshots])
-	}
-	s.mu.Unlock()
-	for _, o := range old {
-		if err := s.remove(o.Height); err != nil {
-			return fmt.Errorf("remove the snapshot at height %d: %w", o.Height, err)
-		}
-	}
-	return nil
-}
-
-// Snapshots returns the available snapshots, newest first. Do not modify them.
-func (a *App) Snapshots() []Snapshot {
-	a.snapshots.mu.Lock()
-	defer a.snapshots.mu.Unlock()
-	return slices.Clone(a.snapshots.list)
-}
-
-// SnapshotPart returns a part of a snapshot, or ledger.ErrNotFound.
-func (a *App) SnapshotPart(height uint64, part uint32) ([]byte, error) {
-	for _, s := range a.Snapshots() {
-		if s.Height != height || part >= s.Parts {
-			continue
-		}
-		b, err := a.space.Get(snapshotKey(height, part))
-		if err != nil {
-			return nil, fmt.Errorf("read part %d of the snapshot at height %d: %w", part, height, err)
-		}
-		if b != nil { // nil: just removed
-			return b, nil
-		}
-	}
-	return nil, fmt.Errorf("part %d of a snapshot at height %d: %w", part, height, ledger.ErrNotFound)
+	high, err := v.ProvePath(end)
+	r.Proof = merkle.NewRangeProof(first, end, low, high)
+	return r, err
 }
