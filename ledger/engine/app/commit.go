@@ -139,8 +139,7 @@ func (a *App) writeState(batch *badgerdb.Batch, b *block) error {
 	return nil
 }
 
-// writePair writes the new value of a key of the state, nil to remove it, and updates the indexes: of objects by owner,
-// of offers by receiver, and of what ends.
+// writePair writes the new value of a key of the state, nil to remove it, and updates the indexes.
 func (d *disk) writePair(batch *badgerdb.Batch, key, old, value []byte) error {
 	if value == nil {
 		batch.Delete(d.space, stateKey(key))
@@ -156,10 +155,13 @@ func (d *disk) writePair(batch *badgerdb.Batch, key, old, value []byte) error {
 		return err
 	}
 	for i := range before {
-		if before[i] != nil && !bytes.Equal(before[i], after[i]) {
+		if bytes.Equal(before[i], after[i]) {
+			continue
+		}
+		if before[i] != nil {
 			batch.Delete(d.space, before[i])
 		}
-		if after[i] != nil && !bytes.Equal(before[i], after[i]) {
+		if after[i] != nil {
 			batch.Set(d.space, after[i], key[:1])
 		}
 	}
