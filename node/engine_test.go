@@ -124,12 +124,12 @@ func (c *cluster) payTogether(cn *clientnode.Node) {
 	defer func() { must(c.t, second.Close()) }()
 	to, err := wallet.New()
 	must(c.t, err)
-	const each = 5
+	const each, amount = 5, ledger.WAL
 	var all sync.WaitGroup
 	for _, payer := range []client.Payer{cn.Chain().Payer, second.Chain().Payer} {
 		all.Go(func() {
 			for range each {
-				if _, err := payer.Do(c.t.Context(), ledger.Fixed(ledger.Transfer{To: to.Address(), Amount: 1})); err != nil {
+				if _, err := payer.Do(c.t.Context(), ledger.Fixed(ledger.Transfer{To: to.Address(), Amount: amount})); err != nil {
 					c.t.Error(err)
 				}
 			}
@@ -137,7 +137,7 @@ func (c *cluster) payTogether(cn *clientnode.Node) {
 	}
 	all.Wait()
 	a, err := cn.Chain().Light.Account(c.t.Context(), to.Address())
-	if err != nil || a.Balance != 2*each {
-		c.t.Errorf("paid %d times, %v, want %d", a.Balance, err, 2*each)
+	if err != nil || a.Balance != 2*each*amount {
+		c.t.Errorf("paid %v, %v, want %d times %v", a.Balance, err, 2*each, amount)
 	}
 }

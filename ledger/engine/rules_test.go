@@ -14,8 +14,8 @@ import (
 )
 
 // TestChangeRules has four validators change to version 2 of the rules, which has another operation. One of them runs
-// an old program: it stops before the first block of version 2, and says why, also when it is started again. The others go
-// on. With the new program it catches up, and all have the same state.
+// an old program: it stops before the first block of version 2, and says why, also when it is started again. The others
+// go on. With the new program it catches up, and all have the same state.
 func TestChangeRules(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		later := map[uint8]uint32{ledger.OpKind(ledger.SetAttributes{}): 2}

@@ -39,7 +39,9 @@ const (
 	// network.
 	maxValue = 128 << 10
 	// maxReading bounds the answer to a read. Values are seldom longer than 200 bytes, proofs seldom longer than 1 KiB.
-	maxReading = maxBlock + 4<<20 + merkle.MaxTopSize
+	maxReading = maxBlock + 4<<20 + maxTop
+	// maxTop bounds the top of a tree in it, in bytes.
+	maxTop = 136 << 10
 	// maxAunts bounds the hashes in the proof of a transaction or a result: enough for 2³² in a block.
 	maxAunts = 32
 	// maxInclusion bounds a transaction with receipt and proofs, in bytes.
@@ -55,8 +57,11 @@ const (
 // A pair must fit into a range.
 var _ [MaxRange - maxValue - MaxKeySize - 8]struct{}
 
-// A proof must fit beside a value.
-var _ [maxReading - maxBlock - maxValue - merkle.MaxProofSize]struct{}
+// A proof must fit beside a value, and the top of a tree into its room.
+var (
+	_ [maxReading - maxBlock - maxValue - merkle.MaxProofSize]struct{}
+	_ [maxTop - merkle.MaxTopSize]struct{}
+)
 
 const (
 	// readWait bounds a node's wait for a height that is about to come, before it answers that it is behind.
