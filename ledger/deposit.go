@@ -12,19 +12,25 @@ const (
 	blobSize        = 148   // without attributes
 	attributeSize   = 2 + 2 // besides key and value
 	oneBlobInfoSize = 14 + 12
+	offerSize       = 68
+
+	// offerEntry: an object has one offer at most, so its deposit covers one, whether there is one or not.
+	offerEntry = keySize + offerSize + EntryOverhead
 )
 
 // LeastBalance returns the WAL that an account keeps: the deposit of its entry.
 func (p *Params) LeastBalance() Amount { return p.deposit(keySize + accountSize + EntryOverhead) }
 
-// StorageDeposit returns the deposit of a storage resource.
-func (p *Params) StorageDeposit() Amount { return p.deposit(keySize + storageSize + EntryOverhead) }
+// StorageDeposit returns the deposit of a storage resource and of an offer of it.
+func (p *Params) StorageDeposit() Amount {
+	return p.deposit(keySize + storageSize + EntryOverhead + offerEntry)
+}
 
-// BlobDeposit returns the deposit of a record with some attributes. It covers a blob info as well: the records of a
-// blob ID pay for the info, each as if it were the only one.
+// BlobDeposit returns the deposit of a record with some attributes, and of an offer of it. It covers a blob info as
+// well: the records of a blob ID pay for the info, each as if it were the only one.
 func (p *Params) BlobDeposit(attributes []Attribute) Amount {
 	record := keySize + blobSize + attributesSize(attributes) + EntryOverhead
-	return p.deposit(record + keySize + oneBlobInfoSize + EntryOverhead)
+	return p.deposit(record + keySize + oneBlobInfoSize + EntryOverhead + offerEntry)
 }
 
 // deposit cannot overflow: the genesis bounds DepositPerByte, and no entry is larger than a megabyte.

@@ -15,7 +15,7 @@ func (o *Offer) form(f *form) {
 }
 
 // Marshal returns the binary form.
-func (o Offer) Marshal() []byte { return marshal(&o, 68) }
+func (o Offer) Marshal() []byte { return marshal(&o, offerSize) }
 
 // UnmarshalOffer reads the binary form.
 func UnmarshalOffer(b []byte) (Offer, error) { return read[Offer]("offer", b) }
