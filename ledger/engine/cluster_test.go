@@ -31,7 +31,7 @@ import (
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv("ENGINE_PAY_IN"); dir != "" {
-		payUntilKilled(dir)
+		payUntilKilled(dir, os.Getenv("ENGINE_PAY_SINCE"))
 	}
 	// CometBFT calls signal.Notify, which starts a goroutine for good: call it first outside of a bubble.
 	ignore := make(chan os.Signal, 1)

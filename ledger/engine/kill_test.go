@@ -14,13 +14,22 @@ import (
 	"walrus/ledger"
 )
 
-// payUntilKilled is the child of TestKilled: a node that pays and reports each payment. It never returns.
-func payUntilKilled(dir string) {
+// payUntilKilled is the child of TestKilled: a node that pays and reports each payment. It never returns. began is the
+// time of the genesis, Unix seconds.
+func payUntilKilled(dir, began string) {
 	t := childTB{}
+	at, err := strconv.ParseInt(began, 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
 	s := newFleet(t, nil, 1, nil)
-	s.dir, s.genesis.Time = dir, time.Unix(1_700_000_000, 0).UTC()
+	s.dir, s.genesis.Time = dir, time.Unix(at, 0).UTC()
 	s.open(0)
-	<-s.nodes[0].Ready()
+	select {
+	case <-s.nodes[0].Ready():
+	case err := <-s.nodes[0].ended:
+		t.Fatal(err)
+	}
 	a, err := ledger.ReadAccount(s.nodes[0].View(), s.address(0))
 	if err != nil {
 		t.Fatal(err)
@@ -51,12 +60,12 @@ func TestKilled(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	r := rand.New(rand.NewPCG(seed, 0))
-	paid := 0
+	paid, began := 0, time.Now().Unix()
 	for range kills {
-		paid = killOnce(t, dir, paid, r)
+		paid = killOnce(t, dir, began, paid, r)
 	}
 	s := newFleet(t, nil, 1, nil)
-	s.dir, s.genesis.Time = dir, time.Unix(1_700_000_000, 0).UTC()
+	s.dir, s.genesis.Time = dir, time.Unix(began, 0).UTC()
 	s.open(0)
 	defer s.closeAll()
 	<-s.nodes[0].Ready()
@@ -78,7 +87,7 @@ func TestKilled(t *testing.T) {
 }
 
 // killOnce runs a child until it has paid a few times and a moment longer. It returns the number of payments in all.
-func killOnce(t *testing.T, dir string, paid int, r *rand.Rand) int {
+func killOnce(t *testing.T, dir string, began int64, paid int, r *rand.Rand) int {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
@@ -87,7 +96,7 @@ func killOnce(t *testing.T, dir string, paid int, r *rand.Rand) int {
 		t.Fatal(err)
 	}
 	child := exec.CommandContext(ctx, exe)
-	child.Env = append(os.Environ(), "ENGINE_PAY_IN="+dir)
+	child.Env = append(os.Environ(), "ENGINE_PAY_IN="+dir, "ENGINE_PAY_SINCE="+strconv.FormatInt(began, 10))
 	child.Stderr = os.Stderr
 	out, err := child.StdoutPipe()
 	if err != nil {
