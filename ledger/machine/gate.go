@@ -178,19 +178,23 @@ func (g *Gate) admit(t *mempool.Tx, tx *ledger.Tx, a *payer, relayed, keep bool)
 
 var errNotStarted = errors.New("admit transaction: the ledger has not started yet")
 
-// spends adds up the WAL that a transaction takes from its sender besides the fee, as far as the operations tell. If
-// the gate ignored it, one person could fill it for nothing: move the balance on to the next account, and leave
-// transactions behind that can never pay.
+// spends adds up the WAL that a transaction takes from its sender besides the fee, deposits included, as far as the
+// operations tell. If the gate ignored it, one person could fill it for nothing: move the balance on to the next
+// account, and leave transactions behind that can never pay.
 func spends(tx *ledger.Tx, sender ledger.Address, p *ledger.Params) (sum ledger.Amount) {
 	for _, op := range tx.Ops {
 		if to, ok := op.(ledger.Transfer); ok && to.To == sender {
 			continue
 		}
-		amount, err := ledger.OpCost(p, op)
-		if amount = max(amount, ledger.OpOutlay(op, sender)); err != nil || amount > math.MaxUint64-sum {
+		cost, err := ledger.OpCost(p, op)
+		if err != nil {
 			return math.MaxUint64
 		}
-		sum += amount
+		for _, amount := range []ledger.Amount{max(cost, ledger.OpOutlay(op, sender)), ledger.OpDeposit(p, op)} {
+			if sum, err = sum.Add(amount); err != nil {
+				return math.MaxUint64
+			}
+		}
 	}
 	return sum
 }

@@ -208,6 +208,36 @@ func TestGateOutlay(t *testing.T) {
 	}
 }
 
+// TestGateDeposit counts the deposits that a waiting transaction takes, as it does prices.
+func TestGateDeposit(t *testing.T) {
+	alice, bob := newWallet("alice"), newWallet("bob")
+	network := func(sum ledger.Amount) *network {
+		return newNetwork(t, func(g *ledger.Genesis) {
+			g.DepositPerByte = 1000
+			g.Accounts = []ledger.GenesisAccount{{Address: alice.address, Amount: sum}}
+		})
+	}
+	buy := ledger.BuyStorage{Start: 1, End: 2, Bytes: 1}
+	n := network(ledger.WAL)
+	params, err := ledger.ReadParams(n.Values)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cost, err := ledger.OpCost(&params, buy)
+	if err != nil {
+		t.Fatal(err)
+	}
+	both := cost + params.StorageDeposit() + n.sign(alice, 0, buy).Fee + n.sign(alice, 1, transferTo(bob)).Fee
+	for sum, want := range map[ledger.Amount]ledger.Code{both: ledger.CodeOK, both - 1: ledger.CodeFee} {
+		n := network(sum)
+		g := openGate(t, n, 10)
+		if err := g.admitAny(n.sign(alice, 0, buy).Marshal()); err != nil {
+			t.Fatal(err)
+		}
+		wantCode(t, fmt.Sprint("behind a deposit, with ", sum), g.admitAny(n.sign(alice, 1, transferTo(bob)).Marshal()), want)
+	}
+}
+
 // TestGateUpdate lets wait what an account can pay for, and commits the first: the second stays.
 func TestGateUpdate(t *testing.T) {
 	alice, bob := newWallet("alice"), newWallet("bob")
