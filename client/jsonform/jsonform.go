@@ -105,7 +105,7 @@ func New(r *client.StoreResult) StoreResult {
 			Deletable: r.Deletable,
 		},
 		ResourceOperation: newOperation(r),
-		Cost:              r.Cost.Total() - r.Cost.Fee,
+		Cost:              r.Cost.Total() - r.Cost.Fee - r.Cost.Deposit,
 	}
 	if r.CertifiedEpoch != 0 {
 		n.BlobObject.CertifiedEpoch = &r.CertifiedEpoch

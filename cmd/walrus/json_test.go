@@ -72,7 +72,7 @@ func TestWrongRequests(t *testing.T) {
 		`{"command":{"json":{}}}`:              "unknown command",
 		`{"command":{"store":[]}}`:             `the fields of "store" must be an object`,
 		`{"command":{"store":{"file":["a"]}}}`: `store: unknown field "file": did you mean "files"? known are attribute, deletable, dryRun,`,
-		`{"colour":1,"command":{"info":{}}}`:   `unknown field "colour": known are config, logFormat, logLevel, timeout, wallet`,
+		`{"colour":1,"command":{"info":{}}}`:   `unknown field "colour": known are config, logFormat, logLevel, timeout, trust, wallet`,
 		`{"context":"testnet","command":{"info":{}}}`:       `field "context" of the original has no counterpart here`,
 		`{"command":{"store":{"ignoreResources":true}}}`:    `field "ignoreResources" of the original has no counterpart`,
 		`{"command":{"store":{"files":"a","force":"yes"}}}`: `field "force": want true or false`,

@@ -43,7 +43,7 @@ func TestSoakPurse(t *testing.T) {
 			}
 			args = append(args, "store", path)
 		} else {
-			args = append(args, "wallet", "send", someone, fmt.Sprint(1000+i, "FROST"))
+			args = append(args, "wallet", "send", someone, fmt.Sprint(5_000_000+i, "FROST"))
 		}
 		g.Go(func() (err error) {
 			r, err := walrus(t.Context(), nil, args...)
@@ -63,7 +63,7 @@ func TestSoakPurse(t *testing.T) {
 	for i, paid := range told {
 		sum += paid
 		if i%2 == 1 {
-			arrived += ledger.Amount(1000 + i)
+			arrived += ledger.Amount(5_000_000 + i)
 		}
 	}
 	if gone := before - c.balance(); gone != sum {

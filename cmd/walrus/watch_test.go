@@ -90,7 +90,7 @@ func (w *watch) look(rnd *rand.Rand, round int) {
 		w.head.Store(max(head.Height, w.head.Load()))
 		switch round % 4 {
 		case 1:
-			if err = w.conserved(ctx); err == nil {
+			if err = w.conserved(ctx); err == nil || errors.Is(err, errMoving) {
 				w.sums++
 			}
 		case 3:
@@ -108,12 +108,48 @@ func (w *watch) look(rnd *rand.Rand, round int) {
 // errWrong marks impossible states.
 var errWrong = errors.New("the ledger is wrong")
 
-// conserved checks the sum of all WAL in one state.
+// errMoving reports that the state changed while the deposits of all objects were read.
+var errMoving = errors.New("the state changes meanwhile")
+
+// conserved checks the sum of all WAL. Deposits are in the objects, which are read one after the other: while the state
+// changes, it checks that none was made, and returns errMoving.
 func (w *watch) conserved(ctx context.Context) error {
+	before, sum, at, err := w.outside(ctx)
+	if err != nil {
+		return err
+	}
+	if sum > ledger.TotalSupply {
+		return fmt.Errorf("%w: at height %d there are %v, more than %v", errWrong, at, sum, ledger.TotalSupply)
+	}
+	for _, a := range w.addresses {
+		owned, err := w.guest.Chain().Light.Objects(ctx, a)
+		if err != nil {
+			return err
+		}
+		for _, s := range owned.Storages {
+			sum += s.Deposit
+		}
+		for _, b := range owned.Blobs {
+			sum += b.Deposit
+		}
+	}
+	switch after, _, _, err := w.outside(ctx); {
+	case err != nil:
+		return err
+	case after != before:
+		return errMoving
+	case sum != ledger.TotalSupply:
+		return fmt.Errorf("%w: at height %d there are %v, not %v", errWrong, at, sum, ledger.TotalSupply)
+	}
+	return nil
+}
+
+// outside returns the sum of all WAL that is in no object, at a height, and the values it is made of.
+func (w *watch) outside(ctx context.Context) (values string, sum ledger.Amount, at uint64, err error) {
 	l := w.guest.Chain().Light
 	now, err := l.Epoch(ctx)
 	if err != nil {
-		return err
+		return "", 0, 0, err
 	}
 	first := now.Epoch - min(now.Epoch, 1)
 	last := now.Epoch + w.guest.genesis.MaxEpochsAhead + 2 // epochs may end during the count
@@ -126,13 +162,17 @@ func (w *watch) conserved(ctx context.Context) error {
 	}
 	v, err := l.Get(ctx, 0, keys...)
 	if err != nil {
-		return err
+		return "", 0, 0, err
 	}
-	sum, err := total(v, first, last, w.addresses)
-	if err == nil && sum != ledger.TotalSupply {
-		err = fmt.Errorf("%w: at height %d there are %v, not %v", errWrong, v.Height, sum, ledger.TotalSupply)
+	for _, key := range keys {
+		value, err := v.Get(key)
+		if err != nil {
+			return "", 0, 0, err
+		}
+		values += fmt.Sprintf("%x ", value)
 	}
-	return err
+	sum, err = total(v, first, last, w.addresses)
+	return values, sum, v.Height, err
 }
 
 // total returns all WAL: of the accounts, in the pots, left over and burned.

@@ -15,9 +15,9 @@ import (
 var ErrDisk = fmt.Errorf("%w: this node takes no transactions", light.ErrUnavailable)
 
 const (
-	// warnShare and warnFree: the operator is warned when less than one part in warnShare of the disk is free, or less
-	// than warnFree bytes.
-	warnShare, warnFree = 10, 2 << 30
+	// warnShare, warnMost and warnFree: the operator is warned when less than one part in warnShare of the disk is free,
+	// unless that is more than warnMost bytes, which is room for years, or less than warnFree bytes.
+	warnShare, warnMost, warnFree = 10, 10 << 30, 2 << 30
 	// refuseFree: with fewer free bytes the node takes no transactions but those that other nodes have taken. If it
 	// refused these as well, each of its turns to propose would delay a block. Above the last reserve, badgerdb.MinFree,
 	// remain 384 MiB: without transactions a year of empty blocks, and a hundred full blocks or more of the others'. The
@@ -55,7 +55,7 @@ func judge(free, size int64) Room {
 		r.Alarm = RoomLast
 	case free < refuseFree:
 		r.Alarm = RoomNone
-	case free < warnFree || free < size/warnShare:
+	case free < max(warnFree, min(size/warnShare, warnMost)):
 		r.Alarm = RoomShort
 	}
 	return r

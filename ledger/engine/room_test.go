@@ -20,8 +20,10 @@ func TestJudge(t *testing.T) {
 		want       Alarm
 		text       string
 	}{
-		{100 * gib, 1000 * gib, RoomEnough, ""},
-		{100*gib - 1, 1000 * gib, RoomShort, "has 99 GiB of 1000 GiB free"},
+		{10 * gib, 1000 * gib, RoomEnough, ""},
+		{10*gib - 1, 1000 * gib, RoomShort, "has 10239 MiB of 1000 GiB free"},
+		{5 * gib, 50 * gib, RoomEnough, ""},
+		{5*gib - 1, 50 * gib, RoomShort, "has 5119 MiB of 50 GiB free"},
 		{2*gib - 1, 4 * gib, RoomShort, "has 2047 MiB of 4096 MiB free: free some space"},
 		{refuseFree, 4 * gib, RoomShort, "with less than 512 MiB the node takes no transactions"},
 		{refuseFree - 1, 4 * gib, RoomNone, "needs 512 MiB for transactions"},

@@ -52,7 +52,7 @@ type tables struct {
 
 func newBlock(s State, b Block) (*block, error) {
 	k := &block{
-		height: b.Height, network: s.Network, committees: s.Committees, known: s.Rules,
+		height: b.Height, network: s.Network, committees: s.Committees, known: s.Rules, version: 1,
 		tables: tables{
 			accounts: newTable(s.Values, ledger.KeyAccount, ledger.UnmarshalAccount),
 			storages: newTable(s.Values, ledger.KeyStorage, ledger.UnmarshalStorage),

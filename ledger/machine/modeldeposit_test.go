@@ -2,13 +2,15 @@ package machine
 
 import "walrus/ledger"
 
-// An entry has 33 bytes of key, its value, and 150 bytes for the tree and the database.
-func (m *model) least() ledger.Amount          { return m.params.DepositPerByte * (33 + 24 + 150) }
-func (m *model) storageDeposit() ledger.Amount { return m.params.DepositPerByte * (33 + 56 + 150) }
+// An entry has 33 bytes of key, its value, and 150 bytes for the tree and the database. Objects pay for an offer, too.
+func (m *model) least() ledger.Amount { return m.params.DepositPerByte * (33 + 24 + 150) }
+func (m *model) storageDeposit() ledger.Amount {
+	return m.params.DepositPerByte * (33 + 56 + 150 + 33 + 68 + 150)
+}
 
 // blobDeposit covers the record, and an info of one end.
 func (m *model) blobDeposit(attributes []ledger.Attribute) ledger.Amount {
-	size := 33 + len(ledger.Blob{Attributes: attributes}.Marshal()) + 150 + 33 + 14 + 12 + 150
+	size := 33 + len(ledger.Blob{Attributes: attributes}.Marshal()) + 150 + 33 + 14 + 12 + 150 + 33 + 68 + 150
 	return m.params.DepositPerByte * ledger.Amount(size)
 }
 

@@ -314,7 +314,7 @@ func TestViewsWhileBlocksGoOn(t *testing.T) {
 			}
 		}
 	}()
-	for range 60 {
+	for range keptViews + 1 {
 		run(t, a, c.random(t))
 	}
 	close(stop)
