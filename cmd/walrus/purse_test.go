@@ -104,13 +104,15 @@ func paidBy(stdout string) (ledger.Amount, error) {
 	var stored []struct {
 		Result struct {
 			Created struct {
-				Cost ledger.Amount `json:"cost"`
-				Fee  ledger.Amount `json:"feeFrost"`
+				Cost    ledger.Amount `json:"cost"`
+				Fee     ledger.Amount `json:"feeFrost"`
+				Deposit ledger.Amount `json:"depositFrost"`
 			} `json:"newlyCreated"`
 		} `json:"blobStoreResult"`
 	}
 	if json.Unmarshal([]byte(stdout), &stored) == nil && len(stored) == 1 {
-		return stored[0].Result.Created.Cost + stored[0].Result.Created.Fee, nil
+		made := stored[0].Result.Created
+		return made.Cost + made.Fee + made.Deposit, nil
 	}
 	err := json.Unmarshal([]byte(stdout), &sent)
 	return sent.Amount + sent.Fee, err
