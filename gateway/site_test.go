@@ -34,7 +34,7 @@ func visit(t testing.TB, change func(*gateway.SiteConfig)) *httptest.Server {
 
 // TestExtendIsSpending: a limit on storing also limits extending.
 func TestExtendIsSpending(t *testing.T) {
-	s := visit(t, func(c *gateway.SiteConfig) { c.Guard.Quota.Spend = 11_800_000 })
+	s := visit(t, func(c *gateway.SiteConfig) { c.Guard.Quota.Spend = 16_820_000 })
 	res, token := stored(t, s.URL+"/v1/blobs", random(60, 2000))
 	extend := s.URL + "/v1/blobs/by-object-id/" + res.NewlyCreated.BlobObject.ID.String() + "/extend?epochs="
 	if a := do(t, http.MethodPost, extend+"max", nil, "Walrus-Owner-Token", token); a.code != http.StatusTooManyRequests ||

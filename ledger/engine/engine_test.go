@@ -142,7 +142,7 @@ func TestFollow(t *testing.T) {
 						epochs++
 					}
 				}
-				if b.Height >= height+8 { // some of them are yet to come
+				if b.Height >= height+12 { // some of them are yet to come
 					return enough
 				}
 				return nil
